@@ -1,0 +1,1 @@
+"""The harness: measures, judges, reports; the command line."""

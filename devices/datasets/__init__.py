@@ -1,0 +1,1 @@
+"""Image data sets on disk: the packed files, and the layouts of the official downloads."""

@@ -1,0 +1,1 @@
+"""Sources: everything that gives frames behaves as a camera.  One file each."""

@@ -1,0 +1,50 @@
+"""What the harness asks of a source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture as a camera delivers it.
+
+    `image` is (height, width, 3) uint8 RGB; `name` says where it comes from (a file name, "track 3 frame 12");
+    `label` is the class index where the source knows it; `roi` is x1, y1, x2, y2 of the sign in pixels where known.
+    """
+
+    image: NDArray[np.uint8]
+    name: str
+    label: int | None = None
+    track: int | None = None
+    roi: tuple[int, int, int, int] | None = None
+
+
+class SourceError(Exception):
+    """A source cannot be opened, or broke off: one sentence that says what and what to do."""
+
+
+class Source(Protocol):
+    """A stream of frames.
+
+    A source is a dataclass of its options whose first field is the location, the part behind `scheme://`.
+    """
+
+    @property
+    def task(self) -> str | None:
+        """The data set whose classes the labels are ("gtsrb"), or None without labels."""
+
+    @property
+    def length(self) -> int | None:
+        """How many frames there are, or None for a source without an end."""
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, in order; raises SourceError in the middle where the stream breaks off."""
+
+    def close(self) -> None:
+        """Release the device or file."""

@@ -1,0 +1,1 @@
+"""The runtime (no torch): bundles, segments, controllers, backends."""

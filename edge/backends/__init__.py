@@ -1,0 +1,1 @@
+"""Backends: what compiles and runs segments.  One file or folder each."""

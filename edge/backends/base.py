@@ -1,0 +1,45 @@
+"""What the runtime asks of a backend."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.network import Segment
+
+# Features between two segments of one backend: whatever is cheapest for it (an array, a device buffer).
+Features = Any
+
+
+class Executable(Protocol):
+    """A compiled segment.
+
+    `plan` says how it runs, for the record: "fused" (one graph for the whole segment) or "chain" (stage by stage).
+    """
+
+    plan: str
+
+    def run(self, features: Features) -> tuple[Features | None, NDArray[np.float32] | None]:
+        """(features for the next segment or None, scores (outputs,) or None).
+
+        `features` is the input image as a C-contiguous float32 array (1, 3, h, w) for a first segment, and what the
+        previous segment gave for a later one.  The scores array is the caller's to keep: it is not written again.
+        """
+
+
+class Backend(Protocol):
+    """Compiles segments of one loaded network; made anew for every network.
+
+    A backend is a dataclass of its options with `open(models, threads)`.
+    """
+
+    def compile(self, segment: Segment) -> Executable:
+        """An executable for the segment; its memory is freed when it is dropped."""
+
+    def describe(self) -> dict[str, str]:
+        """Name, version, plan and settings, for the record."""
+
+    def close(self) -> None:
+        """Free everything; executables must not be run afterwards."""

@@ -1,0 +1,1 @@
+"""The workshop (torch): networks, training, ONNX export.  A board never needs it."""

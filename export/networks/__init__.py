@@ -1,0 +1,1 @@
+"""Networks in torch, built from stages so that each piece can be exported on its own."""

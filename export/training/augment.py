@@ -1,0 +1,46 @@
+"""Augmentation of traffic-sign images on a batch: geometry and light, never a mirror (19/20, 33/34, 36/37, 38/39)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Ranges of the random changes; an angle in degrees, the others as fractions."""
+
+    rotation_degrees: float = 15.0
+    scale: float = 0.12
+    shift: float = 0.12
+    contrast: float = 0.5
+    brightness: float = 0.5
+    noise: float = 0.03
+
+    def __call__(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """Changed copies of `images` (batch, 3, h, w) in [0, 1], resampled to (batch, 3, size, size) in [0, 1]."""
+        batch = len(images)
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(batch, generator=generator)
+
+        angle = uniform(-self.rotation_degrees, self.rotation_degrees) * (math.pi / 180)
+        scale_x = uniform(1 - self.scale, 1 + self.scale)
+        scale_y = uniform(1 - self.scale, 1 + self.scale)
+        rows = (
+            torch.stack((scale_x * angle.cos(), -scale_x * angle.sin(), uniform(-self.shift, self.shift)), 1),
+            torch.stack((scale_y * angle.sin(), scale_y * angle.cos(), uniform(-self.shift, self.shift)), 1),
+        )
+        grid = F.affine_grid(torch.stack(rows, 1), [batch, 3, size, size], align_corners=False)
+        changed = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        contrast = uniform(1 - self.contrast, 1 + self.contrast).view(-1, 1, 1, 1)
+        gain = uniform(1 - self.brightness, 1 + self.brightness).view(-1, 1, 1, 1)
+        mean = changed.mean((1, 2, 3), keepdim=True)
+        changed = ((changed - mean) * contrast + mean) * gain
+        strength = uniform(0.0, self.noise).view(-1, 1, 1, 1)
+        changed = changed + strength * torch.randn(changed.shape, generator=generator)
+        return changed.clamp_(0.0, 1.0)

@@ -1,0 +1,114 @@
+"""Training with labels, at random depth, with rising resolution: the recipe of `resnet18-gtsrb`.
+
+Random depth (Huang et al. 2016, "Deep Networks with Stochastic Depth"): every step drops some blocks, the later ones
+more often.  It makes a step cheaper, and leaves a network that a policy can take blocks from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from export.networks.resnet import GatedResNet
+from export.training.augment import Augmentation
+from export.training.examples import BatchOrder, Examples
+from export.training.loop import Phase, step_generator
+from export.training.schedule import one_cycle
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisedOptions:
+    """`keep_last` is the keep-probability of the last block; the others lie on the line from 1 down to it."""
+
+    batch: int = 128
+    peak_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.05
+    keep_last: float = 0.7
+
+
+def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Parameters in two groups: weights decay, biases and batch-norm scales do not."""
+    matrices = [p for p in module.parameters() if p.ndim > 1]
+    vectors = [p for p in module.parameters() if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def random_route(keep: Tensor, generator: torch.Generator) -> list[bool]:
+    """One route, each block kept with its probability in `keep` (gates,)."""
+    return [bool(kept) for kept in torch.rand(len(keep), generator=generator) < keep]
+
+
+def supervised_phase(
+    name: str,
+    network: GatedResNet,
+    optimizer: torch.optim.Optimizer,
+    examples: Examples,
+    *,
+    size: int,
+    steps: int,
+    first_step: int,
+    total_steps: int,
+    seed: int,
+    options: SupervisedOptions,
+) -> Phase:
+    """A part of the training at one image size; `first_step` and `total_steps` place it on the learning-rate curve."""
+    order = BatchOrder(len(examples), options.batch, seed)
+    augment = Augmentation()
+    keep = 1.0 - (1.0 - options.keep_last) * torch.arange(1, network.gates + 1) / network.gates
+
+    def step(index: int) -> Mapping[str, float]:
+        generator = step_generator(seed, name, index)
+        images, labels = examples.batch(order.rows(index))
+        images = augment(images, size, generator).contiguous(memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = one_cycle(first_step + index, total_steps, options.peak_rate)
+        network.train()
+        scores = network(images, random_route(keep, generator))
+        loss = F.cross_entropy(scores, labels, label_smoothing=options.label_smoothing)
+        # A dropped block must keep its weights as they are: no gradient, not a gradient of zero with momentum.
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return {"loss": loss.item(), "accuracy": (scores.argmax(1) == labels).float().mean().item()}
+
+    return Phase(name, steps, {"network": network, "optimizer": optimizer}, step)
+
+
+@torch.no_grad()
+def recalibrate(network: GatedResNet, examples: Examples, seed: int, batches: int = 40, batch: int = 256) -> None:
+    """Set the batch-norm statistics of the full network to means over augmented training images.
+
+    Training at random depth leaves them averaged over many routes.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative mean
+    network.train()
+    augment = Augmentation()
+    order = BatchOrder(len(examples), batch, seed)
+    for index in range(batches):
+        images, _ = examples.batch(order.rows(index))
+        images = augment(images, 32, step_generator(seed, "recalibrate", index))
+        network(images.contiguous(memory_format=torch.channels_last))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, examples: Examples, batch: int = 250) -> float:
+    """Share of right answers of the full network, in [0, 1]."""
+    network.eval()
+    right = 0
+    for rows in torch.arange(len(examples)).split(batch):
+        images, labels = examples.batch(rows)
+        right += int((network(images.contiguous(memory_format=torch.channels_last)).argmax(1) == labels).sum())
+    return right / len(examples)
