@@ -1,0 +1,90 @@
+"""What a run says in the end: figures with their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.timeline import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95% interval; `n` is the number of observations behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """Milliseconds; a percentile that the number of frames cannot carry is None."""
+
+    mean: Estimate | None
+    p50: Estimate | None
+    p90: Estimate | None
+    p95: Estimate | None
+    p99: Estimate | None
+    max: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathSummary:
+    """Frames that took one path; `share` in [0, 1], `latency_ms` the median of the inference scope."""
+
+    route: str
+    exit: int
+    count: int
+    share: float
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSummary:
+    """One network's part of a run.
+
+    `kept_blocks` is the mean number of open gates (None without gates); `agreement` the share of frames on which the
+    answer is that of the full network; `route_entropy_bits` the plug-in entropy of the routes seen over the run.
+    """
+
+    network: str
+    frames: int
+    failed: int
+    latency_ms: dict[Scope, LatencySummary]
+    accuracy: Estimate | None
+    agreement: Estimate | None
+    paths: list[PathSummary]
+    exits: list[int]
+    gates: int
+    kept_blocks: Estimate | None
+    route_entropy_bits: float | None
+    cold_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that speaks against the figure: what, the evidence with its threshold, and what to do."""
+
+    what: str
+    evidence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the figures may be trusted."""
+
+    trusted: bool
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A whole run; `reduction` is 1 - model/baseline of the mean inference latency on the same frames, in [.., 1]."""
+
+    model: NetworkSummary
+    baseline: NetworkSummary | None
+    reduction: Estimate | None
+    verdict: Verdict
+    complete: bool
