@@ -61,13 +61,13 @@ class Exit:
 class Segment:
     """Everything between two decision points for one route: the unit that a backend compiles and runs.
 
-    `stages` are run in order on the input.  With `head`, its scores come out; with `continues`, the features behind
-    the last of `stages` come out too, for the next segment.  `stages` may be empty when every block up to an exit was
-    dropped with an identity bypass.
+    `stages` are run in order on the input, then `head` on what they give: the scores that the next decision is made
+    from, or that are the answer.  With `continues`, the features behind the last of `stages` come out too, for the next
+    segment.  `stages` may be empty: the policy stands on the input, and an identity bypass leaves nothing to run.
     """
 
     stages: tuple[str, ...]
-    head: str | None
+    head: str
     continues: bool
 
 

@@ -13,6 +13,10 @@ from edge.network import Segment
 Features = Any
 
 
+class BackendError(RuntimeError):
+    """A backend cannot be had or cannot run a network: one sentence that says why and what to do."""
+
+
 class Executable(Protocol):
     """A compiled segment.
 
@@ -21,8 +25,8 @@ class Executable(Protocol):
 
     plan: str
 
-    def run(self, features: Features) -> tuple[Features | None, NDArray[np.float32] | None]:
-        """(features for the next segment or None, scores (outputs,) or None).
+    def run(self, features: Features) -> tuple[Features | None, NDArray[np.float32]]:
+        """(features for the next segment or None, scores (outputs,)).
 
         `features` is the input image as a C-contiguous float32 array (1, 3, h, w) for a first segment, and what the
         previous segment gave for a later one.  The scores array is the caller's to keep: it is not written again.

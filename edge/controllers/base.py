@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.network import Network, Route
+from edge.randomness import GateRandom
 
 
 class Controller:
@@ -17,11 +21,12 @@ class Controller:
     Options are the fields of a dataclass; field metadata `help` and `example` are shown when a value is wrong.
     """
 
-    needs_policy: bool = False
+    needs_policy: ClassVar[bool] = False
 
-    def attach(self, network: Network) -> None:
-        """Learn the network, and refuse it with a ValueError where it does not fit."""
+    def attach(self, network: Network, random: GateRandom) -> None:
+        """Learn the network and the source of randomness; refuse a network that does not fit with a ValueError."""
         self.network = network
+        self.random = random
 
     def start(self) -> None:
         """A new frame begins."""
@@ -41,3 +46,13 @@ class Controller:
     def likely_routes(self) -> list[Route]:
         """Routes worth compiling before the first frame; all that can occur where they are few."""
         return [self.network.full_route]
+
+
+MOST_ROUTES_COMPILED_AHEAD = 256
+
+
+def all_routes(network: Network) -> list[Route]:
+    """Every route of the network, or none where they are too many to compile ahead (more than 256)."""
+    if 2 ** len(network.gates) > MOST_ROUTES_COMPILED_AHEAD:
+        return []
+    return ["".join(bits) for bits in product("10", repeat=len(network.gates))]

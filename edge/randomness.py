@@ -1,0 +1,44 @@
+"""Where the gates' randomness comes from: unpredictable by default, repeatable when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge.network import Route
+
+_DRAWN_AT_ONCE = 8192
+
+
+class GateRandom:
+    """Draws routes from keep-probabilities.
+
+    Without a seed, the key of the counter-based generator (Philox 4x64, Salmon et al. 2011) is 128 bits of the
+    operating system's entropy: who knows weights and code still does not know the draw.  With a seed the draws repeat.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seeded = seed is not None
+        # SeedSequence without entropy asks the operating system for 128 bits of it.
+        self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+        self._uniforms: list[float] = []
+
+    def route(self, keep: Sequence[float]) -> Route:
+        """One route, gate i open with probability keep[i].
+
+        Raises:
+            ValueError: a probability is not a number in [0, 1].
+        """
+        count = len(keep)
+        if len(self._uniforms) < count:
+            # In one piece, since drawing a few numbers at a time costs microseconds of every frame.
+            self._uniforms = self._generator.random(max(_DRAWN_AT_ONCE, count)).tolist()
+        drawn = self._uniforms[-count:] if count else []
+        del self._uniforms[len(self._uniforms) - count :]
+        bits: list[str] = []
+        for probability, uniform in zip(keep, drawn, strict=True):
+            if not 0.0 <= probability <= 1.0:
+                raise ValueError(f"keep-probability {probability} of gate {len(bits)} is not in [0, 1]")
+            bits.append("1" if uniform < probability else "0")
+        return "".join(bits)

@@ -1,0 +1,145 @@
+"""What a recipe is: how a shipped network comes to be, from data to weights that can be exported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from export.networks.policy import DecisionNetwork
+from export.networks.resnet import GatedResNet
+from export.training.examples import Examples
+from export.training.loop import Progress
+
+Report: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where and how a recipe works: it reads `data`, keeps checkpoints in `work`, and draws everything from `seed`.
+
+    `quick` is for trying the way through: a narrow network and a handful of steps.
+    """
+
+    data: Path
+    work: Path
+    seed: int = 0
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What is exported: a backbone, and the policy that decides its gates, if there is one."""
+
+    network: GatedResNet
+    policy: DecisionNetwork | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained, and what its bundle says of it.
+
+    `bundle` is the bundle's name, `task` and `classes` what it recognises, and `controller` the spec that it suggests;
+    `needs` says in words what must lie in the data folder; `phases` are the checkpoints that `train` leaves, in order;
+    `draws` is how many times the gates of each test image are drawn for the stated accuracy.
+
+    `build(seed, quick)` gives the networks untrained.  `train` runs every phase from its checkpoint and returns the
+    digests of the data that it used, by name.  `test(data)` reads the test images, and `rendered_test()` draws some.
+    """
+
+    name: str
+    bundle: str
+    task: str
+    classes: tuple[str, ...]
+    controller: str
+    draws: int
+    needs: str
+    phases: tuple[str, ...]
+    build: Callable[[int, bool], Networks]
+    train: Callable[[Networks, Workshop, Report], Mapping[str, str]]
+    test: Callable[[Path], Examples]
+    rendered_test: Callable[[], Examples]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a recipe made, with what is needed to make it again."""
+
+    recipe: Recipe
+    seed: int
+    quick: bool
+    networks: Networks
+    data_digests: Mapping[str, str]
+    torch_version: str
+
+
+def examples_digest(examples: Examples) -> str:
+    """SHA-256 over pixels and labels, whatever files they came from."""
+    digest = hashlib.sha256(examples.images.contiguous().numpy().data)
+    digest.update(examples.labels.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def trained(recipe: Recipe, workshop: Workshop, report: Report) -> Trained:
+    """The networks of `recipe`, from the file in the work folder, or trained and kept there.
+
+    Raises:
+        ValueError: the work folder belongs to a training with other options.
+    """
+    path = workshop.work / f"{recipe.name}.pt"
+    if not path.exists():
+        networks = recipe.build(workshop.seed, workshop.quick)
+        digests = recipe.train(networks, workshop, report)
+        save_trained(Trained(recipe, workshop.seed, workshop.quick, networks, digests, torch.__version__), path)
+    result = load_trained(path, lambda name: recipe)
+    if (result.seed, result.quick) != (workshop.seed, workshop.quick):
+        raise ValueError(
+            f"{path} was trained with --seed {result.seed}{' --quick' if result.quick else ''}: use the same options, "
+            "or another work folder"
+        )
+    return result
+
+
+def save_trained(result: Trained, path: Path) -> None:
+    """Write the weights and where they come from, atomically."""
+    policy = result.networks.policy
+    temporary = path.with_suffix(".tmp")
+    torch.save(
+        {
+            "recipe": result.recipe.name,
+            "seed": result.seed,
+            "quick": result.quick,
+            "network": result.networks.network.state_dict(),
+            "policy": None if policy is None else policy.state_dict(),
+            "data_digests": dict(result.data_digests),
+            "torch_version": str(result.torch_version),
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def load_trained(path: Path, find_recipe: Callable[[str], Recipe]) -> Trained:
+    """Read a file of `save_trained`; `find_recipe` gives the recipe of the name in it.
+
+    Raises:
+        ValueError: the file is not one of a finished training.
+    """
+    try:
+        # Weights only: a pickle from elsewhere must not run code.
+        saved = torch.load(path, weights_only=True)
+        recipe = find_recipe(saved["recipe"])
+        networks = recipe.build(saved["seed"], saved["quick"])
+        networks.network.load_state_dict(saved["network"])
+        if networks.policy is not None:
+            networks.policy.load_state_dict(saved["policy"])
+        return Trained(recipe, saved["seed"], saved["quick"], networks, saved["data_digests"], saved["torch_version"])
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # unpickling and loading raise whatever the bytes make them raise
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is not the file of a finished training ({reason}): run edgebench train") from error
