@@ -1,0 +1,52 @@
+# `make latency` is the first thing a user runs, `make test` the first thing a developer runs; `.ci/run` runs the rest.
+PYTHON ?= python3
+VENV := .venv
+TEST := .venv-test
+OLDEST := .venv-oldest
+INSTALL := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: latency test lint types contracts test-oldest format clean
+
+latency: $(VENV)/installed
+	$(VENV)/bin/edgebench latency --model gusodrop
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python $(INSTALL) --editable '.[cpu]'
+	touch $@
+
+test: $(TEST)/installed
+	$(TEST)/bin/python -m pytest
+
+$(TEST)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python $(INSTALL) --editable '.[test]'
+	touch $@
+
+lint: $(TEST)/installed
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+
+types: $(TEST)/installed
+	$(TEST)/bin/mypy
+
+contracts: $(TEST)/installed
+	$(TEST)/bin/lint-imports
+
+# The runtime on the last onnxruntime for Python 3.10, which is what JetPack 6 has.
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/python -m pytest tests/edge
+
+$(OLDEST)/installed: pyproject.toml
+	$(PYTHON_OLDEST) -m venv $(OLDEST)
+	$(OLDEST)/bin/python $(INSTALL) --editable . onnxruntime==1.23.2 pytest pytest-timeout hypothesis
+	touch $@
+
+PYTHON_OLDEST ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) $(shell command -v python3.10) $(PYTHON))
+
+format: $(TEST)/installed
+	$(TEST)/bin/ruff check --fix .
+	$(TEST)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) $(TEST) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

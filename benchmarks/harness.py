@@ -1,0 +1,99 @@
+"""What the harness itself costs: time a frame and memory over a long run, with a backend that computes nothing.
+
+    python benchmarks/harness.py --frames 1000000
+
+Prints one table.  "harness" is the whole frame without what the source, the preprocessing and the runtime took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from time import monotonic_ns
+
+import numpy as np
+import psutil
+
+from bench.contenders import open_contender
+from bench.harness import Limits, measure
+from bench.records import RunWriter
+from bench.timeline import FrameRecord
+from devices.sources.base import Frame
+from edge.backends.null import Null
+from edge.bundle import open_bundle
+from edge.controllers.gusodrop import GuSoDrop
+from edge.models import model_folder
+from edge.preprocess import Preprocessor
+
+
+@dataclass
+class SameFrame:
+    """One 32 px image for ever; reads the process's memory at every tenth of the run."""
+
+    count: int
+    task: str | None = "gtsrb"
+    memory_mib: list[float] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        return self.count
+
+    def frames(self) -> Iterator[Frame]:
+        frame = Frame(np.zeros((32, 32, 3), np.uint8), "same", label=0)
+        process = psutil.Process()
+        for index in range(self.count):
+            if index % (self.count // 10) == 0:
+                self.memory_mib.append(process.memory_full_info().uss / 2**20)
+            yield frame
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Totals:
+    """Passes rows on and adds up what they say."""
+
+    records: RunWriter
+    capture_ns: int = 0
+    preprocess_ns: int = 0
+    inference_ns: int = 0
+
+    def append(self, record: FrameRecord) -> None:
+        self.capture_ns += record.capture_ns or 0
+        self.preprocess_ns += record.preprocess_ns
+        self.inference_ns += record.inference_ns
+        self.records.append(record)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="gusodrop")
+    parser.add_argument("--frames", type=int, default=100_000)
+    arguments = parser.parse_args()
+    bundle = open_bundle(model_folder(arguments.model))
+    contender = open_contender(bundle.name, bundle, Null(), GuSoDrop(), threads=1, seed=0)
+    source = SameFrame(arguments.frames)
+    with tempfile.TemporaryDirectory() as folder:
+        with RunWriter(Path(folder, "run"), {}) as writer:
+            totals = Totals(writer)
+            began = monotonic_ns()
+            limits = Limits(arguments.frames, None, warm_up_frames=0)
+            measure((contender,), source, Preprocessor(32, 32), limits, totals, lambda state: None)
+            ended = monotonic_ns()
+    spans = {"source": totals.capture_ns, "preprocessing": totals.preprocess_ns, "runtime": totals.inference_ns}
+    spans["harness"] = ended - began - sum(spans.values())
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {date.today()}")
+    print(f"{arguments.frames:,} frames, null backend, records written")
+    for name, nanoseconds in spans.items():
+        print(f"{name:14} {nanoseconds / arguments.frames / 1e3:8.2f} us a frame")
+    print(f"{'memory':14} " + " ".join(f"{mib:.1f}" for mib in source.memory_mib) + " MiB at every tenth")
+
+
+if __name__ == "__main__":
+    main()
