@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from devices.datasets.packed import read_packed
+from devices.datasets.official_gtsrb import (
+    CLASSES,
+    LEAKED_CLASS,
+    LEAKED_TRACK,
+    OfficialImage,
+    Split,
+    list_official,
+)
+from devices.datasets.packed import TILE, PackedImages, read_packed
+from devices.sources.images import ImageError, decode_image
 
-CLASSES = 43
-# Its frames stand byte for byte in the official test set; training on it would leak.
-LEAKED_CLASS, LEAKED_TRACK = 14, 23
+__all__ = ["CLASSES", "LEAKED_CLASS", "LEAKED_TRACK", "Gtsrb", "packed_file", "read_gtsrb"]
 
 
 @dataclass(frozen=True, slots=True)
 class Gtsrb:
-    """`images` (n, 32, 32, 3) uint8 RGB; `labels`, `tracks`, `frames` (n,) int64; -1 where the test set has no track."""
+    """Images of one size, and what is known of each.
+
+    `images` (n, 32, 32, 3) uint8 RGB; `labels`, `tracks`, `frames` (n,) int64, tracks counted over all classes, -1
+    where the test set has none; `rois` (n, 4) int64: x1, y1, x2, y2 of the sign in these images, x2 and y2 exclusive;
+    `names` (n,): those of the official files, "00014/00023_00012.ppm".
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     tracks: NDArray[np.int64]
     frames: NDArray[np.int64]
+    rois: NDArray[np.int64]
+    names: NDArray[np.str_]
 
     def rows(self, keep: NDArray[np.bool_]) -> Gtsrb:
-        return Gtsrb(self.images[keep], self.labels[keep], self.tracks[keep], self.frames[keep])
+        """The images for which `keep` (n,) is true."""
+        return Gtsrb(
+            images=self.images[keep],
+            labels=self.labels[keep],
+            tracks=self.tracks[keep],
+            frames=self.frames[keep],
+            rois=self.rois[keep],
+            names=self.names[keep],
+        )
 
 
-def read_gtsrb(folder: Path, split: Literal["train", "test"]) -> Gtsrb:
-    """The split in `folder`: `gtsrb-train.npz` / `gtsrb-test-public.npz`.
+def packed_file(folder: Path, split: Split) -> Path | None:
+    """The split's packed file in `folder`, if it is there."""
+    path = folder / {"train": "gtsrb-train.npz", "test": "gtsrb-test-public.npz"}[split]
+    return path if path.is_file() else None
+
+
+def read_gtsrb(folder: Path, split: Split) -> Gtsrb:
+    """The split in `folder`, from its packed file or else from the official folders.
 
     The training split comes without the track that leaks into the test set.
 
@@ -39,14 +66,56 @@ def read_gtsrb(folder: Path, split: Literal["train", "test"]) -> Gtsrb:
         FileNotFoundError: the folder holds no GTSRB files.
         ValueError: a file is damaged.
     """
-    packed = read_packed(folder / {"train": "gtsrb-train.npz", "test": "gtsrb-test-public.npz"}[split])
-    none = np.full(len(packed.labels), -1, np.int64)
-    tracks, frames = none, none
-    if "track" in packed.columns:
-        tracks = packed.columns["track"].astype(np.int64)
-        frames = packed.columns["frame"].astype(np.int64)
-    data = Gtsrb(packed.images, packed.labels, tracks, frames)
+    if path := packed_file(folder, split):
+        try:
+            return _from_packed(read_packed(path), split)
+        except (KeyError, IndexError) as error:
+            raise ValueError(f"{path} is damaged: its column {error} is missing or misshapen; copy it again") from None
+    return _from_official(list_official(folder, split))
+
+
+def _from_packed(packed: PackedImages, split: Split) -> Gtsrb:
+    columns = {name: column.astype(np.int64) for name, column in packed.columns.items() if column.dtype.kind in "iu"}
+    rois = np.rint(columns["roi"].reshape(-1, 4) * TILE / np.tile(columns["orig_wh"], 2)).astype(np.int64)
     if split == "test":
-        return data
-    leaked = (packed.labels == LEAKED_CLASS) & (packed.columns["track_in_class"] == LEAKED_TRACK)
-    return data.rows(~leaked)
+        none = np.full(len(packed.labels), -1, np.int64)
+        names = np.array([f"{index:05d}.ppm" for index in columns["test_index"]])
+        return Gtsrb(packed.images, packed.labels, none, none, rois, names)
+    tracks_in_class, frames = columns["track_in_class"], columns["frame"]
+    names = np.array(
+        [
+            f"{label:05d}/{track:05d}_{frame:05d}.ppm"
+            for label, track, frame in zip(packed.labels, tracks_in_class, frames, strict=True)
+        ]
+    )
+    data = Gtsrb(packed.images, packed.labels, columns["track"], frames, rois, names)
+    return data.rows((packed.labels != LEAKED_CLASS) | (tracks_in_class != LEAKED_TRACK))
+
+
+def _from_official(images: list[OfficialImage]) -> Gtsrb:
+    pixels = np.empty((len(images), TILE, TILE, 3), np.uint8)
+    rois = np.empty((len(images), 4), np.int64)
+    for index, image in enumerate(images):
+        try:
+            picture = decode_image(image.path)
+        except ImageError as error:
+            raise ValueError(f"{image.path} {error}; download it again") from None
+        height, width = picture.shape[:2]
+        pixels[index] = _resized(picture)
+        rois[index] = np.rint(np.array(image.roi) * TILE / (width, height, width, height))
+    return Gtsrb(
+        images=pixels,
+        labels=np.array([image.label for image in images], np.int64),
+        tracks=np.array([image.track for image in images], np.int64),
+        frames=np.array([image.frame for image in images], np.int64),
+        rois=rois,
+        names=np.array([image.name for image in images]),
+    )
+
+
+def _resized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # Bilinear without antialiasing, as the packed files were made; Pillow's resize() would smooth.
+    height, width = picture.shape[:2]
+    scale = (width / TILE, 0, 0, 0, height / TILE, 0)
+    resized = Image.fromarray(picture).transform((TILE, TILE), Image.Transform.AFFINE, scale, Image.Resampling.BILINEAR)
+    return np.asarray(resized)

@@ -1,0 +1,1 @@
+"""What stands on the plates: arrows, vehicles, people, and the other symbols."""
