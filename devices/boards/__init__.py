@@ -1,0 +1,1 @@
+"""What the machine under a run is, and what it is doing."""
