@@ -1,0 +1,19 @@
+"""The folder that holds one exported network: `manifest.json` and one ONNX file per stage."""
+
+from edge.bundle.error import BundleError
+from edge.bundle.manifest import Accuracy, Controllers, Manifest, Measured, Provenance, Task
+from edge.bundle.store import Bundle, open_bundle, state_measured, write_bundle
+
+__all__ = [
+    "Accuracy",
+    "Bundle",
+    "BundleError",
+    "Controllers",
+    "Manifest",
+    "Measured",
+    "Provenance",
+    "Task",
+    "open_bundle",
+    "state_measured",
+    "write_bundle",
+]

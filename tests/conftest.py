@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import toys
+from hypothesis import settings
+
+from edge.bundle import state_measured
+
+# A busy machine is no fault of the code, and the same examples must be tried everywhere.
+settings.register_profile("edgebench", deadline=None, derandomize=True)
+settings.load_profile("edgebench")
+
+
+@pytest.fixture(scope="session")
+def gated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy bundle with four gates, a policy and one exit."""
+    return toys.gated_bundle(tmp_path_factory.mktemp("toys") / "gated")
+
+
+@pytest.fixture(scope="session")
+def exits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy bundle with three exits and no gates."""
+    return toys.exit_bundle(tmp_path_factory.mktemp("toys") / "exits")
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small toy bundle that has all a bundle can have: gates, bypass, policy, exits, narrow weights, measurements."""
+    folder = toys.both_bundle(tmp_path_factory.mktemp("toys") / "everything", classes=5, size=8, narrowed=True)
+    return state_measured(folder, toys.MEASURED).folder
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder with the packed data sets; tests that need it carry the marker `data`."""
+    folder = os.environ.get("EDGEBENCH_DATA")
+    if not folder:
+        pytest.skip("set EDGEBENCH_DATA to the folder that holds the packed data sets, for example ~/edgebench-data")
+    return Path(folder)
