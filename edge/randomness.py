@@ -19,10 +19,17 @@ class GateRandom:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seeded = seed is not None
         # SeedSequence without entropy asks the operating system for 128 bits of it.
-        self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+        self._sequence = np.random.SeedSequence(seed)
+        self._seeded = seed is not None
         self._uniforms: list[float] = []
+        self._generator = np.random.Generator(np.random.Philox(self._sequence))
+
+    def restart(self) -> None:
+        """Begin again with the first draw of the seed; without a seed nothing is ever drawn twice."""
+        if self._seeded:
+            self._generator = np.random.Generator(np.random.Philox(self._sequence))
+            self._uniforms = []
 
     def route(self, keep: Sequence[float]) -> Route:
         """One route, gate i open with probability keep[i].

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,7 @@ class FrameError(Exception):
     """This frame has no answer; the next one may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(NamedTuple):
     """Nanoseconds of one inference; `inference_ns` is the whole, gaps between the parts included."""
 
     policy_ns: int
@@ -33,8 +31,7 @@ class Timings:
     inference_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Inference:
+class Inference(NamedTuple):
     """The answer to one frame: scores (classes,), the exit taken, the route, and how long it took."""
 
     scores: NDArray[np.float32]
@@ -66,13 +63,18 @@ class Runtime:
         self.network = network
         self.backend = backend
         self.controller = controller
-        controller.attach(network, random or GateRandom())
+        self._random = random or GateRandom()
+        controller.attach(network, self._random)
         self._policy = backend.compile(network.policy_segment()) if controller.needs_policy else None
         self._positions = network.exit_positions
         self._compiled: OrderedDict[tuple[Route, int, int], Executable] = OrderedDict()
         self._segments_kept = segments_kept
         for route in controller.likely_routes():
             self.compile(route)
+
+    def restart(self) -> None:
+        """Draw again what a seeded run draws first; a run without a seed goes on."""
+        self._random.restart()
 
     def compile(self, route: Route) -> None:
         """Compile the segments of a route, every exit that the controller wants being a decision point."""

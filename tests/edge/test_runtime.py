@@ -182,6 +182,14 @@ def test_a_seed_repeats_the_routes_and_no_seed_does_not():
     assert routes(None) != routes(None)
 
 
+def test_a_seeded_runtime_can_be_started_again_and_another_goes_on():
+    for seed, repeats in ((7, True), (None, False)):
+        runtime = Runtime(network(), Tracing(), RandomDepth(0.5), random=GateRandom(seed))
+        first = [runtime.infer(IMAGE).route for _ in range(40)]
+        runtime.restart()
+        assert ([runtime.infer(IMAGE).route for _ in range(40)] == first) is repeats
+
+
 def test_the_buffer_of_random_numbers_never_repeats_itself():
     random = GateRandom(3)
     drawn = {random.route([0.5] * 40) for _ in range(3000)}

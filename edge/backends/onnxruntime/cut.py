@@ -1,0 +1,213 @@
+"""Optimise a network as a whole, then cut the result into one piece a stage.
+
+A stage that is optimised on its own gets its tensors in the plain layout (NCHW), so that every boundary costs two
+conversions from and to the blocked layout the convolutions work in, and it loses the addition fused into its last
+convolution.  Cut from the optimised whole, pieces pass blocked tensors on, and joined again they are the same list of
+operators as a static network's.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from edge.backends.onnxruntime.compose import IMAGE, network_inputs
+from edge.backends.onnxruntime.process import Process
+from edge.backends.onnxruntime.weights import WeightPool
+from edge.network import Network, Stage, TensorSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+_Part = TypeVar("_Part", "onnx.NodeProto", "onnx.TensorProto", "onnx.OperatorSetIdProto")
+
+NCHWC_DOMAIN = "com.microsoft.nchwc"
+# Smaller constants stay in the graph: some kernels want them when they are made (axes, shapes, limits).
+_POOLED_BYTES = 256
+# ONNX Runtime 1.32 insists that the file of an external weight exists, even when the weight is supplied otherwise.
+PLACEHOLDER_FILE = "weights"
+
+
+class CutError(Exception):
+    """The optimised graph has no clean cut at a stage's boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One stage of the optimised graph, from tensor `input` to tensor `output`, either of them plain or blocked.
+
+    `weights` are without content, which is in the pool; `constants` are small and travel with the nodes.
+    """
+
+    input: TensorSpec
+    output: TensorSpec
+    nodes: tuple[onnx.NodeProto, ...]
+    constants: tuple[onnx.TensorProto, ...]
+    weights: tuple[onnx.TensorProto, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The pieces of all stages by id, and the operator sets they are written in."""
+
+    by_stage: dict[str, Piece]
+    opset_imports: tuple[onnx.OperatorSetIdProto, ...]
+    ir_version: int
+
+
+def optimise(process: Process, composed: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph as ONNX Runtime optimises it for this machine, and for no other."""
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
+        path = Path(folder, "optimised.onnx")
+        options = process.options(optimise=True)
+        options.optimized_model_filepath = str(path)
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        process.session(composed.SerializeToString(), options)
+        return onnx.load(path)
+
+
+def block_size(process: Process) -> int:
+    """How many channels the blocked layout keeps together on this machine: 8 or 16, as wide as a vector register."""
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("ReorderInput", ["x"], ["y"], domain=NCHWC_DOMAIN)],
+        "probe",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4, 1, 1))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    opset_imports = [helper.make_opsetid("", 17), helper.make_opsetid(NCHWC_DOMAIN, 1)]
+    model = helper.make_model(graph, opset_imports=opset_imports, ir_version=8)
+    session = process.session(model.SerializeToString(), process.options(optimise=False))
+    return int(session.run(None, {"x": np.zeros((1, 4, 1, 1), np.float32)})[0].shape[1])
+
+
+def cut(network: Network, optimised: onnx.ModelProto, process: Process, pool: WeightPool) -> Pieces:
+    """Cut at the output of every stage; the weights go to the pool.
+
+    Raises:
+        CutError: a stage reads more than its input, or a dropped block would change the layout.
+    """
+    graph = _Graph(optimised.graph, pool)
+    inputs = network_inputs(network)
+    blocked = {stage: graph.blocked(stage) for stage in inputs}
+    for gate in network.gates:
+        if gate.bypass is not None and blocked[gate.block] is None:
+            blocked[gate.bypass] = None
+    block = block_size(process) if any(blocked.values()) else 1
+
+    def boundary(stage: str) -> TensorSpec:
+        if stage == IMAGE:
+            return TensorSpec(IMAGE, network.stages[network.order[0]].input.shape)
+        return _boundary(network.stages[stage], blocked[stage], block)
+
+    pieces = {stage: graph.piece(boundary(source), boundary(stage)) for stage, source in inputs.items()}
+    # Whichever way a frame came, a stage must find its features in the one layout it was optimised for.
+    for gate in network.gates:
+        layout_changes = (blocked.get(inputs[gate.block]) is None) != (blocked[gate.block] is None)
+        if gate.bypass is None and layout_changes:
+            raise CutError(f"block {gate.block} changes the layout of its features and cannot be left out")
+        if gate.bypass is not None and blocked[gate.bypass] is None and blocked[gate.block] is not None:
+            pieces[gate.bypass] = _then_blocked(pieces[gate.bypass], boundary(gate.block).shape)
+    return Pieces(pieces, tuple(map(_detached, optimised.opset_import)), optimised.ir_version)
+
+
+def _boundary(stage: Stage, token: str | None, block: int) -> TensorSpec:
+    """The tensor that a stage passes on: blocked where there is such a token, its channels filled up."""
+    if token is None:
+        return TensorSpec(stage.id, stage.output.shape)
+    batch, channels, *rest = stage.output.shape
+    return TensorSpec(token, (batch, -(-channels // block) * block, *rest))
+
+
+def _then_blocked(piece: Piece, shape: tuple[int, ...]) -> Piece:
+    """The same piece with its plain output converted to the blocked layout."""
+    from onnx import helper
+
+    output = TensorSpec(f"{piece.output.name}/blocked", shape)
+    reorder = helper.make_node("ReorderInput", [piece.output.name], [output.name], domain=NCHWC_DOMAIN)
+    return replace(piece, output=output, nodes=(*piece.nodes, reorder))
+
+
+class _Graph:
+    """Look-ups in an optimised graph."""
+
+    def __init__(self, graph: onnx.GraphProto, pool: WeightPool) -> None:
+        self._nodes = graph.node
+        self._producer = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._pool = pool
+
+    def blocked(self, name: str) -> str | None:
+        """The tensor in blocked layout that a plain tensor is converted from, or None where there is none."""
+        if name not in self._producer:
+            raise CutError(f"the optimised graph gives no {name}")
+        node = self._nodes[self._producer[name]]
+        if node.op_type != "ReorderOutput" or node.domain != NCHWC_DOMAIN:
+            return None
+        channels_last = any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute)
+        return None if channels_last else node.input[0]
+
+    def piece(self, source: TensorSpec, target: TensorSpec) -> Piece:
+        """What leads from one tensor to another."""
+        nodes = [_detached(self._nodes[index]) for index in self._between(source.name, target.name)]
+        names = {name for node in nodes for name in node.input}
+        constants, weights = [], []
+        for name in sorted(names & self._initializers.keys()):
+            tensor = self._initializers[name]
+            if self._pooled(tensor):
+                weights.append(_placeholder(tensor))
+            else:
+                constants.append(_detached(tensor))
+        return Piece(source, target, tuple(nodes), tuple(constants), tuple(weights))
+
+    def _between(self, source: str, target: str) -> list[int]:
+        """The places of the nodes from which a tensor follows, given another, in order."""
+        wanted, found = [target], set[int]()
+        while wanted:
+            name = wanted.pop()
+            if name in ("", source) or name in self._initializers:
+                continue
+            if name not in self._producer:
+                raise CutError(f"{target} follows from {name}, which is not its input {source}")
+            index = self._producer[name]
+            if index not in found:
+                found.add(index)
+                wanted.extend(self._nodes[index].input)
+        return sorted(found)
+
+    def _pooled(self, tensor: onnx.TensorProto) -> bool:
+        """Whether a weight belongs to the pool, where it then is."""
+        from onnx import TensorProto, numpy_helper
+
+        if tensor.name in self._pool:
+            return True
+        if tensor.data_type != TensorProto.FLOAT or 4 * math.prod(tensor.dims) < _POOLED_BYTES:
+            return False
+        self._pool.add(tensor.name, numpy_helper.to_array(tensor))
+        return True
+
+
+def _detached(part: _Part) -> _Part:
+    """A copy: a part of a model keeps the memory of the whole model, with all its weights."""
+    copy = type(part)()
+    copy.CopyFrom(part)
+    return copy
+
+
+def _placeholder(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """A weight without its content, which `SessionOptions.add_initializer` supplies."""
+    from onnx import TensorProto
+
+    empty = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    empty.data_location = TensorProto.EXTERNAL
+    entry = empty.external_data.add()
+    entry.key, entry.value = "location", PLACEHOLDER_FILE
+    return empty
