@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bench.timeline import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95% interval; `n` is the number of observations behind it."""
+    """A figure and its 95% interval, low <= value <= high; `n` is the number of observations behind it."""
 
     value: float
     low: float
@@ -19,7 +20,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """Milliseconds; a percentile that the number of frames cannot carry is None."""
+    """Milliseconds; a figure that the number of frames cannot carry is None.
+
+    `max` is the longest that was seen, a fact of the run without an interval: low and high are the value.
+    """
 
     mean: Estimate | None
     p50: Estimate | None
@@ -42,10 +46,12 @@ class PathSummary:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSummary:
-    """One network's part of a run.
+    """One network's part of a run, warm-up excluded; `failed` of its `frames` gave no answer.
 
-    `kept_blocks` is the mean number of open gates (None without gates); `agreement` the share of frames on which the
-    answer is that of the full network; `route_entropy_bits` the plug-in entropy of the routes seen over the run.
+    Failed frames have no latency and no path; in `accuracy` and `agreement`, the share of frames on which the answer
+    is that of the full network, they count as wrong.  `exits` counts the frames that left at each exit.  `kept_blocks`
+    is the mean number of open gates (None without gates); `route_entropy_bits` the plug-in entropy of the routes seen
+    over the run.
     """
 
     network: str
@@ -62,18 +68,23 @@ class NetworkSummary:
     cold_frames: int
 
 
+# A warning speaks against the figures; a note is what a reader must know to use them.
+Severity = Literal["note", "warning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that speaks against the figure: what, the evidence with its threshold, and what to do."""
+    """Something that bears on the figures: what, the evidence with its threshold, and what to do."""
 
     what: str
     evidence: str
     advice: str
+    severity: Severity = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the figures may be trusted."""
+    """Whether the figures may be trusted: no finding is a warning."""
 
     trusted: bool
     findings: list[Finding]

@@ -1,0 +1,10 @@
+"""The folder of a run: run.json says what was run, frames.csv holds a row for each frame and network.
+
+Rows are appended while the run goes on, so that a run that is killed or out of disk keeps what it measured.
+"""
+
+from bench.records.reader import read_run
+from bench.records.run import FullAnswers, RecordsError, Run, with_full_answers
+from bench.records.writer import RunWriter
+
+__all__ = ["FullAnswers", "RecordsError", "Run", "RunWriter", "read_run", "with_full_answers"]

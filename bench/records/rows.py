@@ -1,0 +1,88 @@
+"""One frame's record as one row of frames.csv, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, get_args
+
+from bench.timeline import FrameRecord, Plan
+
+COLUMNS = FrameRecord._fields
+
+# A path has at most 4096 bytes; what is longer came from a library's error message and is cut.
+LONGEST_TEXT = 4096
+
+# What would end a line, hide in it or start a formula in a spreadsheet is written \uXXXX, and so is the backslash.
+_UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+
+
+def cells_of(record: FrameRecord) -> list[str | int]:
+    """The row of a record: None is empty, a bool 0 or 1, text on one line and without formulas."""
+    cells: list[str | int] = ["" if cell is None else cell for cell in record]
+    cells[_WARM_UP] = int(record.warm_up)
+    for index in _TEXTS:
+        text = cells[index]
+        if isinstance(text, str) and (len(text) > LONGEST_TEXT or _UNSAFE.search(text)):
+            cells[index] = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text[:LONGEST_TEXT])
+    return cells
+
+
+def record_of(cells: list[str]) -> FrameRecord:
+    """The record of a row.
+
+    Raises:
+        ValueError: it is no row; says which column is wrong.
+    """
+    if len(cells) != len(COLUMNS):
+        raise ValueError(f"{len(cells)} columns instead of {len(COLUMNS)}")
+    values: list[Any] = []
+    try:
+        for cell, parse in zip(cells, _PARSERS, strict=True):
+            values.append(parse(cell))
+    except ValueError:
+        wrong = len(values)
+        raise ValueError(f"{cells[wrong][:40]!r} does not fit the column {COLUMNS[wrong]}") from None
+    return FrameRecord(*values)
+
+
+def _text(cell: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell) if "\\" in cell else cell
+
+
+def _integer(cell: str) -> int:
+    if not _INTEGER.fullmatch(cell):
+        raise ValueError
+    return int(cell)
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    allowed = {choice: choice for choice in choices}
+
+    def parse(cell: str) -> str:
+        if cell not in allowed:
+            raise ValueError
+        return allowed[cell]
+
+    return parse
+
+
+def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda cell: None if cell == "" else parse(cell)
+
+
+_PARSER_OF_TYPE: dict[str, Callable[[str], Any]] = {
+    "int": _integer,
+    "int | None": _optional(_integer),
+    "bool": lambda cell: _choice("0", "1")(cell) == "1",
+    "str": _text,
+    "str | None": _optional(_text),
+    "Plan": _choice(*get_args(Plan)),
+}
+# Annotations are texts in that module.
+_TYPES = [getattr(kind, "__forward_arg__", kind) for kind in FrameRecord.__annotations__.values()]
+_PARSERS = [_PARSER_OF_TYPE[str(kind)] for kind in _TYPES]
+_TEXTS = [index for index, kind in enumerate(_TYPES) if str(kind).startswith("str")]
+_WARM_UP = COLUMNS.index("warm_up")

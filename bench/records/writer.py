@@ -1,0 +1,161 @@
+"""Writes a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.records.rows import COLUMNS, cells_of
+from bench.records.run import FRAMES_FILE, RUN_FILE, SCHEMA, FullAnswers, RecordsError
+from bench.timeline import FrameRecord
+from bench.verdict import Conditions
+
+# Written often enough that a kill costs little, seldom enough that the write does not stand between all frames.
+FLUSH_ROWS = 256
+FLUSH_SECONDS = 1.0
+
+
+class RunWriter:
+    """Writes a run folder, which must be new or empty.
+
+        with RunWriter(folder, document) as writer:
+            writer.append(record)
+            writer.finish(document, conditions)
+
+    run.json holds the document, JSON without NaN: at first what a reader must know if the run is killed, in the end
+    what `finish` is given.  The keys `complete` and `records` are the writer's.
+
+    Rows reach the operating system every 256 rows and with the first row after a second; `flush` does it at once, for
+    a pause in the frames.  They are forced to the disk only at the end: on a memory card that takes a second, which
+    frames would wait for, and would save rows from a power cut alone.
+
+    Raises:
+        RecordsError: the folder cannot be made, holds files, or cannot be written; rows written before are kept.
+    """
+
+    def __init__(self, folder: Path, document: dict[str, Any]) -> None:
+        self.folder = folder
+        self._rows = 0
+        self._pending = io.StringIO(newline="")
+        self._pending_rows = 0
+        self._csv = csv.writer(self._pending, lineterminator="\n")
+        self._flushed_s = time.monotonic()
+        with self._stated():
+            folder.mkdir(parents=True, exist_ok=True)
+            if next(folder.iterdir(), None) is not None:
+                raise RecordsError(f"{folder} already holds files: name a new folder for the run, or empty this one")
+            self._frames: io.FileIO | None = open(folder / FRAMES_FILE, "xb", buffering=0)  # noqa: SIM115
+        self._csv.writerow(COLUMNS)
+        self.flush()
+        self._write_run(document, complete=False, records={})
+
+    def append(self, record: FrameRecord) -> None:
+        """Add one row."""
+        self._csv.writerow(cells_of(record))
+        self._pending_rows += 1
+        if self._pending_rows >= FLUSH_ROWS or time.monotonic() - self._flushed_s >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand all rows to the operating system, which keeps them if this process dies."""
+        if self._frames is None:
+            raise RecordsError(f"{self.folder}: the records are closed, so no more rows can be added")
+        content = memoryview(self._pending.getvalue().encode())
+        self._pending.seek(0)
+        self._pending.truncate()
+        try:
+            with self._stated():
+                while content:
+                    content = content[self._frames.write(content) :]
+        except RecordsError:
+            self._frames.close()
+            self._frames = None
+            raise
+        self._rows += self._pending_rows
+        self._pending_rows = 0
+        self._flushed_s = time.monotonic()
+
+    def finish(
+        self,
+        document: dict[str, Any],
+        conditions: Conditions | None = None,
+        *,
+        full_answers: FullAnswers | None = None,
+        complete: bool = True,
+    ) -> None:
+        """End the run: all rows and the document are on the disk when this returns.
+
+        `full_answers` are those that were computed after the run.  A run that was interrupted in good order is finished
+        with `complete=False`.
+        """
+        self.flush()
+        assert self._frames is not None
+        with self._stated():
+            os.fsync(self._frames.fileno())
+        self.close()
+        records = {
+            "conditions": None if conditions is None else asdict(conditions),
+            "full_answers": {name: list(answers) for name, answers in (full_answers or {}).items()},
+        }
+        self._write_run(document, complete, records)
+
+    def close(self) -> None:
+        """Flush and close; without `finish` before, the run stays incomplete."""
+        if self._frames is not None:
+            self.flush()
+            self._frames.close()
+            self._frames = None
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_run(self, document: dict[str, Any], complete: bool, records: dict[str, Any]) -> None:
+        records = {"schema": SCHEMA, "rows": self._rows, **records}
+        text = json.dumps({**document, "complete": complete, "records": records}, indent=1, allow_nan=False)
+        path = self.folder / RUN_FILE
+        unfinished = path.with_suffix(".json.tmp")
+        try:
+            with self._stated():
+                with open(unfinished, "w", encoding="ascii") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(unfinished, path)
+                _sync_folder(self.folder)
+        except RecordsError:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
+
+    @contextlib.contextmanager
+    def _stated(self) -> Iterator[None]:
+        """Turns an operating system's error into one sentence."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            kept = f"; the {self._rows} rows before are kept" if self._rows else ""
+            raise RecordsError(
+                f"{self.folder}: the records cannot be written ({reason}){kept}: choose a folder with room that you "
+                "may write to"
+            ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.records import RecordsError, RunWriter, read_run
+from bench.records.rows import COLUMNS, LONGEST_TEXT, cells_of, record_of
+from bench.timeline import FrameRecord
+from bench.verdict import Conditions
+
+RECORD = FrameRecord(
+    frame=7,
+    name="track 3 frame 12",
+    network="gusodrop",
+    position=1,
+    warm_up=False,
+    arrival_ns=123_456_789_012,
+    capture_ns=None,
+    preprocess_ns=200_000,
+    policy_ns=100_000,
+    decision_ns=9_000,
+    segments_ns=1_500_000,
+    inference_ns=1_610_000,
+    route="11010111",
+    exit=0,
+    plan="fused",
+    label=14,
+    predicted=14,
+    full_predicted=None,
+    error=None,
+)
+CONDITIONS = Conditions(0.02, 0, False, ("schedutil", "performance"), None, 61.5, 85.0, -0.001)
+
+texts = st.text(st.characters(), max_size=30) | st.sampled_from(
+    [
+        "=1+1",
+        '=HYPERLINK("http://x")',
+        "-2",
+        "@a",
+        "\t=a",
+        'a"b,c',
+        "a\nb\r\nc",
+        "\\u003d",
+        "\\",
+        "\udcff.png",
+        "\0",
+        "é漢🚗",
+    ]
+)
+integers = st.integers(-(2**63) + 1, 2**63 - 1)
+record_strategy = st.builds(
+    FrameRecord,
+    frame=integers,
+    name=texts,
+    network=texts,
+    position=integers,
+    warm_up=st.booleans(),
+    arrival_ns=integers,
+    capture_ns=st.none() | integers,
+    preprocess_ns=integers,
+    policy_ns=integers,
+    decision_ns=integers,
+    segments_ns=integers,
+    inference_ns=integers,
+    route=texts,
+    exit=integers,
+    plan=st.sampled_from(["fused", "chain", "cold"]),
+    label=st.none() | integers,
+    predicted=st.none() | integers,
+    full_predicted=st.none() | integers,
+    # An empty error says nothing and reads back as None.
+    error=st.none() | texts.filter(len),
+)
+
+
+def write(folder: Path, *records: FrameRecord, document: dict[str, Any] | None = None) -> None:
+    with RunWriter(folder, {"model": "gusodrop"}) as writer:
+        for record in records:
+            writer.append(record)
+        writer.finish({"model": "gusodrop"} if document is None else document, CONDITIONS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(record_strategy, max_size=5))
+def test_any_record_is_read_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, records: list[FrameRecord]
+) -> None:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    write(folder, *records)
+    run = read_run(folder)
+    assert run.records == records
+    assert run.complete
+    assert (folder / "frames.csv").read_bytes().count(b"\n") == len(records) + 1
+
+
+@settings(deadline=None)
+@given(record_strategy)
+def test_no_cell_is_a_formula_or_leaves_its_line(record: FrameRecord) -> None:
+    cells = cells_of(record)
+    for text in (cell for cell in cells if isinstance(cell, str)):
+        assert not text.startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert len(text.splitlines()) <= 1
+        text.encode()
+    assert record_of([str(cell) for cell in cells]) == record
+
+
+def test_a_usual_row_reads_as_it_should(tmp_path: Path) -> None:
+    write(tmp_path / "run", RECORD)
+    header, row = (tmp_path / "run" / "frames.csv").read_text().splitlines()
+    assert header == ",".join(COLUMNS)
+    assert row == (
+        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,"
+    )
+
+
+def test_overlong_text_is_cut_and_read(tmp_path: Path) -> None:
+    write(tmp_path / "run", RECORD._replace(name="\n" * 10_000, network="\n" * 10_000, error="\n" * 1_000_000))
+    assert read_run(tmp_path / "run").records[0].error == "\n" * LONGEST_TEXT
+
+
+def test_the_document_and_the_conditions_are_read_back(tmp_path: Path) -> None:
+    document = {"model": "gusodrop", "verdict": {"trusted": True}, "note": "é\ud800"}
+    write(tmp_path / "run", RECORD, document=document)
+    run = read_run(tmp_path / "run")
+    assert run.document == document
+    assert run.conditions == CONDITIONS
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["frames.csv", "run.json"]
+
+
+def test_answers_of_the_full_network_come_back_in_the_records(tmp_path: Path) -> None:
+    records = [RECORD._replace(frame=frame, warm_up=frame < 0) for frame in (-1, 0, 1, 2)]
+    with RunWriter(tmp_path / "run", {}) as writer:
+        for record in records:
+            writer.append(record)
+        writer.finish({}, full_answers={"gusodrop": [3, None], "resnet18": [5, 5, 5]})
+    assert [record.full_predicted for record in read_run(tmp_path / "run").records] == [None, 3, None, None]
+
+
+def test_a_run_without_its_end_is_incomplete_and_keeps_what_was_known_at_the_start(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "run", {"model": "gusodrop", "seed": 3}) as writer:
+        writer.append(RECORD)
+    run = read_run(tmp_path / "run")
+    assert (run.complete, run.records, run.conditions) == (False, [RECORD], Conditions())
+    assert run.document == {"model": "gusodrop", "seed": 3}
+
+
+def test_an_interrupted_run_can_be_finished_in_good_order(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "run", {}) as writer:
+        writer.append(RECORD)
+        writer.finish({"frames": 1}, CONDITIONS, complete=False)
+    run = read_run(tmp_path / "run")
+    assert (run.complete, run.document, run.conditions) == (False, {"frames": 1}, CONDITIONS)
+
+
+def test_rows_reach_the_file_while_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("bench.records.writer.time.monotonic", lambda: now)
+    writer = RunWriter(tmp_path / "run", {})
+    for _ in range(255):
+        writer.append(RECORD)
+    assert len(read_run(tmp_path / "run").records) == 0
+    writer.append(RECORD)
+    assert len(read_run(tmp_path / "run").records) == 256
+    now += 0.99
+    writer.append(RECORD)
+    assert len(read_run(tmp_path / "run").records) == 256
+    now += 0.01
+    writer.append(RECORD)
+    assert len(read_run(tmp_path / "run").records) == 258
+    writer.close()
+
+
+@pytest.mark.parametrize("kept", range(1, 12))
+def test_a_cut_last_line_is_left_out(tmp_path: Path, kept: int) -> None:
+    write(tmp_path / "run", RECORD, RECORD._replace(frame=8, name='a "quoted", name'))
+    frames = tmp_path / "run" / "frames.csv"
+    content = frames.read_bytes()
+    last = content.rindex(b"\n", 0, -1) + 1
+    frames.write_bytes(content[: last + kept * (len(content) - last - 1) // 12])
+    run = read_run(tmp_path / "run")
+    assert (run.records, run.complete) == ([RECORD], False)
+
+
+def test_rows_missing_at_a_line_end_are_missed(tmp_path: Path) -> None:
+    write(tmp_path / "run", RECORD, RECORD)
+    frames = tmp_path / "run" / "frames.csv"
+    frames.write_text("".join(frames.read_text().splitlines(keepends=True)[:2]))
+    run = read_run(tmp_path / "run")
+    assert (len(run.records), run.complete) == (1, False)
+
+
+ROW = ",".join(str(cell) for cell in cells_of(RECORD))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"frame,name\n", "line 1: these are not the columns of this version"),
+        (b"\x00\xff\xfe\n", "line 1: 'utf-8' codec can't decode"),
+        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 19"),
+        (
+            b"HEADER\nROW\n" + ROW.replace("fused", "warm").encode() + b"\n",
+            "line 3: 'warm' does not fit the column plan",
+        ),
+        (b"HEADER\n" + ROW.replace("7,", "7.0,", 1).encode() + b"\n", "line 2: '7.0' does not fit the column frame"),
+        (b"HEADER\n" + ROW.replace("7,", "1_0,", 1).encode() + b"\n", "line 2: '1_0' does not fit the column frame"),
+        (b"HEADER\n" + ROW.replace("7,", "9" * 5000 + ",", 1).encode() + b"\n", "does not fit the column frame"),
+        (b"HEADER\n" + ROW.replace(",0,123", ",2,123").encode() + b"\n", "line 2: '2' does not fit the column warm_up"),
+        (b'HEADER\n7,"x\nROW\nROW\n', "line 2: "),
+        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 19"),
+        (b"HEADER\nROW\n" + b"x" * 200_000 + b"\n", "line 3: longer than 131072 bytes"),
+        (b"HEADER\n\xff\n", "line 2: 'utf-8' codec can't decode"),
+    ],
+)
+def test_garbage_is_refused_with_its_line(tmp_path: Path, lines: bytes, message: str) -> None:
+    write(tmp_path / "run")
+    content = lines.replace(b"HEADER", ",".join(COLUMNS).encode()).replace(b"ROW", ROW.encode())
+    (tmp_path / "run" / "frames.csv").write_bytes(content)
+    with pytest.raises(RecordsError) as caught:
+        read_run(tmp_path / "run")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def changed(**changes: object) -> str:
+    records = {"schema": 1, "rows": 0, "conditions": None, "full_answers": {}, **changes}
+    return json.dumps({"complete": True, "records": records})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"mean": NaN}', "NaN is no JSON"),
+        ("\udcff", "cannot be read"),
+        ("[]", "holds no JSON object"),
+        ("{}", "says nothing of records"),
+        (changed(schema=2), "schema 2 where this version reads 1"),
+        (changed(conditions=[]), "conditions must be an object"),
+        (changed(conditions={"others_share": "a lot"}), "conditions.others_share is no float | None"),
+        (changed(conditions={"swapped_pages": True}), "conditions.swapped_pages is no int | None"),
+        (changed(conditions={"governors": [1]}), "conditions.governors is no tuple"),
+        (changed(full_answers={"gusodrop": ["1"]}), "full_answers must hold a list of classes"),
+        (changed(full_answers=[]), "full_answers must hold a list of classes"),
+    ],
+)
+def test_a_document_that_no_run_wrote_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    write(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(RecordsError) as caught:
+        read_run(tmp_path / "run")
+    assert message in str(caught.value)
+
+
+def test_conditions_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(changed(conditions={"hottest_c": 60, "fan_rpm": 900}))
+    assert read_run(tmp_path / "run").conditions == Conditions(hottest_c=60)
+
+
+def test_files_are_bounded_before_they_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "run")
+    with open(tmp_path / "run" / "frames.csv", "r+b") as file:
+        file.truncate((1 << 30) + 1)
+    with pytest.raises(RecordsError, match=r"frames\.csv is larger than the 1024 MiB that are read"):
+        read_run(tmp_path / "run")
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordsError, match=r"is no run folder \(run.json: No such file or directory\)"):
+        read_run(tmp_path / "nowhere")
+    write(tmp_path / "run")
+    (tmp_path / "run" / "frames.csv").unlink()
+    os.mkfifo(tmp_path / "run" / "frames.csv")
+    with pytest.raises(RecordsError, match="is no regular file"):
+        read_run(tmp_path / "run")
+
+
+def test_a_folder_with_files_in_it_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RecordsError, match="already holds files: name a new folder"):
+        RunWriter(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / ("x" * 300)):
+        with pytest.raises(RecordsError, match="the records cannot be written") as caught:
+            RunWriter(folder, {})
+        assert isinstance(caught.value.__cause__, OSError)
+        assert caught.value.__cause__.errno in (errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+def test_closed_records_take_no_more_rows(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path / "run", {})
+    writer.finish({})
+    writer.close()
+    with pytest.raises(RecordsError, match="closed"):
+        writer.finish({})
+
+
+def test_a_plain_csv_reader_reads_the_file_too(tmp_path: Path) -> None:
+    write(tmp_path / "run", RECORD._replace(name='x "y", z'))
+    with open(tmp_path / "run" / "frames.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["name"], row["inference_ns"], row["error"]) == ('x "y", z', "1610000", "")
