@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.live import LiveState
+from bench.statistics.steady import steady_start
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame, Source, SourceError
@@ -144,15 +145,18 @@ class _Run:
         self._began_ns = monotonic_ns()
 
     def warm_up(self, frame: Frame, stopping: Stopping) -> None:
-        """Run `frame` until the last ten times through all networks are no faster than the ten before."""
+        """Run `frame` until its times have settled."""
         until_ns = monotonic_ns() + int(self._limits.warm_up_s * NANOSECONDS_PER_S)
         times: list[int] = []
         while len(times) < self._limits.warm_up_frames and monotonic_ns() < until_ns and not stopping.requested:
             began = perf_counter_ns()
             self._through_all(frame, None, warm_up=True)
             times.append(perf_counter_ns() - began)
-            if len(times) >= 20 and median(times[-10:]) >= 0.98 * median(times[-20:-10]):
+            if len(times) % 25 == 0 and steady_start(times) < len(times):
                 break
+        # How often warm-up ran is a matter of time; which gates a seeded run draws must not be.
+        for contender in self._contenders:
+            contender.runtime.restart()
         self._began_ns = monotonic_ns()
 
     def measure(self, frame: Frame, capture_ns: int) -> None:

@@ -52,6 +52,11 @@ class FakeRuntime:
     seen: list[float] = field(default_factory=list)
     classes: int = 3
     fails_at: int | None = None
+    restarts: int = 0
+
+    def restart(self) -> None:
+        self.restarts += 1
+        self.order.clear()
 
     def infer(self, image: np.ndarray) -> Inference:
         number = round(float(image[0, 0, 0, 0]) * 255)
@@ -111,10 +116,11 @@ def test_the_spans_of_a_record_are_those_of_the_runtime():
 
 def test_warm_up_repeats_the_first_frame_and_takes_none_from_the_source():
     runtime = FakeRuntime("a")
-    rows, outcome = run(Contender("a", runtime), limits={"warm_up_frames": 25, "warm_up_s": 60.0})
+    rows, outcome = run(Contender("a", runtime), limits={"warm_up_frames": 80, "warm_up_s": 60.0})
     warm = [row for row in rows if row.warm_up]
-    assert 20 <= len(warm) <= 25
+    assert 50 <= len(warm) <= 80
     assert {row.name for row in warm} == {"frame 0"}
+    assert runtime.restarts == 1
     assert outcome.frames == 10
     assert [row.frame for row in rows if not row.warm_up] == list(range(10))
 

@@ -1,0 +1,5 @@
+"""`python -m bench` is `edgebench`."""
+
+from bench.cli.main import main
+
+raise SystemExit(main())

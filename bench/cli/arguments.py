@@ -1,0 +1,42 @@
+"""What stands behind an option, read into what it means; a wrong one is refused with an example."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from typing import Literal
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def whole(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on, such as 4")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal() or len(text) > 18:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on, such as 7")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """Seconds, from `30s`, `1.5m`, `2h` or a bare number of seconds."""
+    matched = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smh]?)", text)
+    if matched is None or float(matched[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a time, such as 30s, 5m or 2h")
+    return float(matched[1]) * _SECONDS[matched[2]]
+
+
+def region(text: str) -> tuple[int, int, int, int] | Literal["frame"]:
+    """x1, y1, x2, y2 in pixels, from `X,Y,WIDTH,HEIGHT`; or the word frame."""
+    if text == "frame":
+        return "frame"
+    matched = re.fullmatch(r"([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6})", text)
+    x, y, width, height = (int(number) for number in matched.groups()) if matched else (0, 0, 0, 0)
+    if not width or not height:
+        raise ArgumentTypeError(f"{text!r} is neither X,Y,WIDTH,HEIGHT in pixels, such as 100,50,64,64, nor frame")
+    return x, y, x + width, y + height

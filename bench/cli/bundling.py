@@ -1,0 +1,142 @@
+"""What `train` and `export` have in common on the command line: where the bundle goes, and what is said of it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cli.errors import RequestError, Status
+from bench.cli.progress import Step
+
+if TYPE_CHECKING:
+    from bench.delivery import Delivery
+    from edge.bundle import Measured
+    from export.onnx.verify import Verification
+    from export.training.examples import Examples
+    from export.training.recipe import Trained
+
+
+def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the bundle."""
+    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace the bundle that is there")
+    parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, route by route")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to compute with (default 1)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def data_folder(arguments: argparse.Namespace) -> Path | None:
+    """The folder named by --data, else by EDGEBENCH_DATA, else None."""
+    if arguments.data is not None:
+        return Path(arguments.data)
+    folder = os.environ.get("EDGEBENCH_DATA")
+    return Path(folder) if folder else None
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Refuse now what would fail after hours: no torch, no place for the bundle.
+
+    Raises:
+        RequestError: it would.
+    """
+    for package in ("torch", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            hint = 'Install it with pip install "edgebench[export]".'
+            raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)
+    if arguments.threads < 1:
+        raise RequestError("usage", f"--threads is {arguments.threads}", "Give 1 or more.")
+    if arguments.out.exists() and not arguments.overwrite:
+        raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+
+
+@contextmanager
+def blaming_the_request() -> Iterator[None]:
+    """Inside, files that are missing, closed to us or damaged are the request's fault, not the program's."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RequestError("data", str(error), "Name the folder of the data sets with --data.") from error
+    except (PermissionError, NotADirectoryError) as error:
+        raise RequestError("data", f"{error.filename} cannot be used ({error.strerror})") from error
+    except ValueError as error:
+        raise RequestError("data", str(error)) from error
+
+
+def finish(result: Trained, test: Examples | None, arguments: argparse.Namespace, show: Callable[[Step], None]) -> int:
+    """Write, measure and verify the bundle, and print what came of it; without `test` images it is not measured."""
+    from bench.delivery import deliver
+
+    delivery = deliver(
+        result,
+        arguments.out,
+        test=test,
+        verified=arguments.verify,
+        threads=arguments.threads,
+        overwrite=arguments.overwrite,
+        report=show,
+    )
+    print(json.dumps(document(delivery), indent=2) if arguments.json else text(delivery))
+    return Status.DONE if delivery.verification is None or delivery.verification.faithful else Status.LIMIT_FAILED
+
+
+def document(delivery: Delivery) -> dict[str, Any]:
+    """The delivery as JSON; null is what was not measured."""
+    bundle, verification = delivery.bundle, delivery.verification
+    measured = bundle.manifest.measured
+    return {
+        "schema": 1,
+        "bundle": {
+            "name": bundle.name,
+            "folder": str(bundle.folder),
+            "digest": bundle.digest,
+            "size_bytes": bundle.size_bytes,
+        },
+        "accuracy": None if measured is None else asdict(measured.accuracy) | {"n": measured.n},
+        "verification": None if verification is None else asdict(verification) | {"faithful": verification.faithful},
+    }
+
+
+def text(delivery: Delivery) -> str:
+    """The delivery in a few lines."""
+    bundle = delivery.bundle
+    lines = [f"{bundle.folder}: {bundle.name}, {bundle.size_bytes / 1e6:.1f} MB, digest {bundle.digest[:12]}"]
+    lines.append(_accuracy(bundle.manifest.measured))
+    if delivery.verification is not None:
+        lines += _verification(delivery.verification)
+    return "\n".join(lines)
+
+
+def _accuracy(measured: Measured | None) -> str:
+    if measured is None:
+        return "accuracy not measured: name the folder of the test images with --data"
+    accuracy = measured.accuracy
+    draws = f", {measured.draws} draws of the gates each" if measured.draws > 1 else ""
+    return (
+        f"accuracy {accuracy.value:.2%} [{accuracy.low:.2%}, {accuracy.high:.2%}] on {measured.n} images of "
+        f"{measured.data}{draws}"
+    )
+
+
+def _verification(verification: Verification) -> list[str]:
+    lines = [
+        f"largest difference on {verification.images} images, as a share of the largest output:",
+        f"  {'route':<10} {'from stored':>12} {'from trained':>13} {'same answer':>12}",
+    ]
+    lines += [
+        f"  {found.what:<10} {found.stored:>12.1e} {found.trained:>13.1e} {found.agreement:>12.1%}"
+        for found in verification.differences
+    ]
+    verdict = (
+        "the bundle computes what it stores" if verification.faithful else "THE BUNDLE DIFFERS FROM WHAT IT STORES"
+    )
+    return [*lines, verdict]

@@ -1,0 +1,54 @@
+"""`edgebench export`: a trained network as a bundle."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from bench import registry
+from bench.cli.bundling import add_bundle_arguments, blaming_the_request, data_folder, finish, prepare
+from bench.cli.errors import RequestError
+from bench.cli.progress import progress
+
+EPILOG = """\
+examples:
+  edgebench export work/gusodrop-gtsrb.pt --data ~/edgebench-data --out gusodrop --verify
+  edgebench export gusodrop-gtsrb --work work --out gusodrop
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "trained", metavar="TRAINED", help="the file that edgebench train left, or its recipe together with --work"
+    )
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="the work folder of the training")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets, for the accuracy ($EDGEBENCH_DATA)")
+    add_bundle_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the bundle of a finished training."""
+    prepare(arguments)
+    path = _trained_file(arguments.trained, arguments.work)
+    data = data_folder(arguments)
+    from export.training.recipe import load_trained
+
+    with progress() as show:
+        with blaming_the_request():
+            result = load_trained(path, partial(registry.find, "recipes"))
+            test = None if data is None else result.recipe.test(data)
+        return finish(result, test, arguments, show)
+
+
+def _trained_file(name: str, work: Path | None) -> Path:
+    path = Path(name)
+    if name in registry.names("recipes"):
+        if work is None:
+            raise RequestError("usage", f"{name} is a recipe", "Say with --work where it was trained.")
+        path = work / f"{name}.pt"
+    if not path.is_file():
+        hint = "Train it with edgebench train, or name the .pt file that this left in its work folder."
+        raise RequestError("training", f"there is no finished training at {path}", hint)
+    return path

@@ -1,0 +1,90 @@
+"""`edgebench report`: a run again, from its records."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.cli.errors import RequestError, Status
+from bench.records import read_run
+from bench.report.document import document, render_json
+from bench.report.facts import FactsError, RunFacts, facts_from_json
+from bench.report.lines import print_lines
+from bench.report.picture import check_picture, draw_frames
+from bench.report.text import render
+from bench.summarise import summarise_run
+from bench.summary import RunSummary
+from bench.timeline import FrameRecord
+from bench.verdict import Conditions
+
+EPILOG = """\
+A run that was interrupted, killed or ran out of disk is shown as far as it came,
+and called incomplete.
+
+examples:
+  edgebench report ~/.local/state/edgebench/runs/20260731T101500.123-gusodrop
+  edgebench report runs/monday --json > monday.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder that `edgebench latency` named as records")
+    add_output_arguments(parser)
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--strict", action="store_true", help="end with status 1 if the figures are not to be trusted")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw the latency of every frame: .png, .svg or .pdf (matplotlib)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    check_picture(arguments.picture)
+    recorded = read_run(arguments.run)
+    try:
+        facts = replace(facts_from_json(recorded.document), folder=str(arguments.run))
+    except FactsError as error:
+        raise RequestError("records", f"{arguments.run}: {error}", "Name the folder of a run.") from error
+    summary = summarise(facts, recorded.records, recorded.conditions, complete=recorded.complete)
+    show(facts, summary, as_json=arguments.json)
+    draw(arguments.picture, recorded.records, summary)
+    return status_of(summary, strict=arguments.strict)
+
+
+def summarise(facts: RunFacts, records: Sequence[FrameRecord], conditions: Conditions, *, complete: bool) -> RunSummary:
+    """The figures of a run, whether it has just ended or is read back."""
+    networks = [facts.model] if facts.baseline is None else [facts.model, facts.baseline]
+    return summarise_run(
+        records,
+        facts.model.name,
+        None if facts.baseline is None else facts.baseline.name,
+        {network.name: network.gates for network in networks},
+        conditions,
+        seeded=facts.seed is not None,
+        complete=complete,
+    )
+
+
+def show(facts: RunFacts, summary: RunSummary, *, as_json: bool, **more: Any) -> None:
+    """Print the run on stdout; `more` are further keys of the JSON document."""
+    if as_json:
+        print(render_json({**document(facts, summary), **more}))
+    else:
+        print_lines(render(summary, facts), sys.stdout)
+
+
+def draw(picture: Path | None, records: Sequence[FrameRecord], summary: RunSummary) -> None:
+    """Draw the picture that was asked for, if there is a frame to draw."""
+    if picture is not None and summary.model.frames > summary.model.failed:
+        draw_frames(picture, records, summary)
+
+
+def status_of(summary: RunSummary, *, strict: bool) -> Status:
+    return Status.LIMIT_FAILED if strict and not summary.verdict.trusted else Status.DONE

@@ -1,0 +1,151 @@
+"""Trained networks in, a bundle out that says how well it does; needs torch, so only `train` and `export` import it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+
+from bench import registry
+from bench.accuracy import measure_accuracy
+from bench.spec import build, parse_spec
+from bench.summary import Estimate
+from edge.backends.onnxruntime.backend import OnnxRuntime
+from edge.bundle import Accuracy, Bundle, Measured, Provenance, Task, state_measured
+from edge.preprocess import Preprocessor
+from edge.randomness import GateRandom
+from edge.runtime import Runtime
+from export.onnx.stages import export_stages
+from export.onnx.verify import Verification, routes_to_verify, verify
+from export.onnx.write import write_stages
+from export.training.examples import Examples
+from export.training.loop import Progress
+from export.training.recipe import Report, Trained, examples_digest
+
+_RENDERED_IMAGES = 2000
+_VERIFIED_IMAGES = 64
+_QUICK_IMAGES = 64
+_REPORT_EVERY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A bundle that was written, and how it compares with torch where that was asked."""
+
+    bundle: Bundle
+    verification: Verification | None
+
+
+def deliver(
+    result: Trained,
+    folder: Path,
+    *,
+    test: Examples | None,
+    verified: bool,
+    threads: int,
+    overwrite: bool,
+    report: Report,
+) -> Delivery:
+    """Write the bundle, then state the accuracy of what was stored, then compare it with torch if asked.
+
+    Without `test` images the accuracy stays unstated, and rendered images are compared.
+
+    Raises:
+        BundleError: the folder exists and `overwrite` is not set.
+    """
+    report(Progress("exporting", 0, 1, 0.0, {}))
+    began = monotonic()
+    bundle = _write(result, folder, test, overwrite)
+    report(Progress("exporting", 1, 1, monotonic() - began, {}))
+    rendered = result.recipe.rendered_test(_QUICK_IMAGES if result.quick else _RENDERED_IMAGES)
+    if test is not None:
+        bundle = state_measured(folder, _measure(result, bundle, test, rendered, threads, report))
+    if not verified:
+        return Delivery(bundle, None)
+    images = _evenly(rendered if test is None else test, _VERIFIED_IMAGES)
+    return Delivery(bundle, _verify(result, bundle, images, threads, report))
+
+
+def _write(result: Trained, folder: Path, test: Examples | None, overwrite: bool) -> Bundle:
+    recipe = result.recipe
+    digests = dict(result.data_digests)
+    if test is not None:
+        digests[f"{recipe.task}/test"] = examples_digest(test)
+    versions = {package: version(package) for package in ("edgebench", "numpy", "onnx", "onnxscript")}
+    option, suffix = (" --quick", "-quick") if result.quick else ("", "")
+    return write_stages(
+        folder,
+        export_stages(result.networks.network, result.networks.policy),
+        name=recipe.bundle + suffix,
+        task=Task(recipe.task, recipe.classes),
+        controller=recipe.controller,
+        provenance=Provenance(
+            command=f"edgebench train {recipe.name} --seed {result.seed}{option}",
+            seed=result.seed,
+            versions=versions | {"torch": result.torch_version},
+            data=digests,
+        ),
+        overwrite=overwrite,
+    )
+
+
+def _measure(
+    result: Trained, bundle: Bundle, test: Examples, rendered: Examples, threads: int, report: Report
+) -> Measured:
+    """The accuracy on both kinds of images, with the bundle's own controller and seeded gates."""
+    if result.quick:
+        test = _evenly(test, _QUICK_IMAGES)
+    spec = parse_spec(bundle.manifest.controllers.default)
+    controller = build(spec, registry.find("controllers", spec.name))
+    backend = OnnxRuntime().open(bundle, threads)
+    runtime = Runtime(bundle.network, backend, controller, random=GateRandom(result.seed))
+    try:
+        real = _accuracy(runtime, bundle, test, result.recipe.draws, "measuring", report)
+        drawn = _accuracy(runtime, bundle, rendered, result.recipe.draws, "measuring rendered", report)
+        return Measured(
+            accuracy=Accuracy(real.value, real.low, real.high),
+            data=f"dataset://{result.recipe.task}/test",
+            n=real.n,
+            draws=result.recipe.draws,
+            date=datetime.now(timezone.utc).date().isoformat(),
+            more={"rendered": asdict(drawn), "backend": backend.describe()},
+        )
+    finally:
+        runtime.close()
+
+
+def _accuracy(runtime: Runtime, bundle: Bundle, examples: Examples, draws: int, phase: str, report: Report) -> Estimate:
+    began = monotonic()
+
+    def tell(done: int, total: int) -> None:
+        if done % _REPORT_EVERY == 0 or done == total:
+            report(Progress(phase, done, total, monotonic() - began, {}))
+
+    height, width = bundle.manifest.input_shape[2:]
+    images = examples.images.permute(0, 2, 3, 1).numpy()
+    return measure_accuracy(runtime, Preprocessor(height, width), images, examples.labels.numpy(), draws, tell)
+
+
+def _verify(result: Trained, bundle: Bundle, examples: Examples, threads: int, report: Report) -> Verification:
+    """Stage by stage, since that plan is the reference to which the fused one is held when it is opened."""
+    images = examples.images.float().div(255.0)
+    network, policy = result.networks.network, result.networks.policy
+    backend = OnnxRuntime(plan="staged").open(bundle, threads)
+    routes = routes_to_verify(network.gates)
+    began = monotonic()
+
+    def tell(done: int) -> None:
+        report(Progress("verifying", done, len(routes), monotonic() - began, {}))
+
+    try:
+        return verify(bundle, backend, network, policy, images, routes, tell)
+    finally:
+        backend.close()
+
+
+def _evenly(examples: Examples, count: int) -> Examples:
+    """At most `count` of the examples, spread over all of them: test sets come sorted by class."""
+    step = -(-len(examples) // count)
+    return Examples(examples.images[::step], examples.labels[::step])

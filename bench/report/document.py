@@ -1,0 +1,88 @@
+"""A run as one JSON document: what `--json` prints and what is kept as `run.json`.
+
+Keys may be added, never renamed.  What was not measured is null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from bench.report.facts import RunFacts, facts_to_json
+from bench.summary import Estimate, LatencySummary, NetworkSummary, RunSummary
+from bench.timeline import Scope
+
+_FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
+
+
+def document(facts: RunFacts, summary: RunSummary) -> dict[str, Any]:
+    """The whole document."""
+    head = facts_to_json(facts)
+    baseline = None if summary.baseline is None else {**(head["baseline"] or {}), **_network(summary.baseline)}
+    return {
+        **head,
+        **_network(summary.model),
+        "energy_mj": None,
+        "baseline": baseline,
+        "reduction": _estimate(summary.reduction),
+        "verdict": {
+            "trusted": summary.verdict.trusted,
+            "findings": [
+                {
+                    "what": finding.what,
+                    "evidence": finding.evidence,
+                    "advice": finding.advice,
+                    "severity": finding.severity,
+                }
+                for finding in summary.verdict.findings
+            ],
+        },
+        "complete": summary.complete,
+    }
+
+
+def render_json(content: dict[str, Any]) -> str:
+    """The document as text; figures are finite, so that every reader takes it."""
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _network(network: NetworkSummary) -> dict[str, Any]:
+    return {
+        "frames": network.frames,
+        "failed_frames": network.failed,
+        "cold_frames": network.cold_frames,
+        "latency_ms": {scope: _latency(network.latency_ms.get(scope)) for scope in get_args(Scope)},
+        "accuracy": _estimate(network.accuracy),
+        "agreement": _estimate(network.agreement),
+        "paths": [
+            {
+                "route": path.route,
+                "exit": path.exit,
+                "count": path.count,
+                "share": path.share,
+                "latency_ms": path.latency_ms,
+            }
+            for path in network.paths
+        ],
+        "exits": _exits(network.exits),
+        "kept_blocks": _estimate(network.kept_blocks),
+        "route_entropy_bits": network.route_entropy_bits,
+    }
+
+
+def _latency(latency: LatencySummary | None) -> dict[str, Any] | None:
+    return None if latency is None else {figure: _estimate(getattr(latency, figure)) for figure in _FIGURES}
+
+
+def _exits(counts: Sequence[int]) -> list[dict[str, Any]]:
+    total = sum(counts)
+    return [
+        {"exit": index, "count": count, "share": count / total if total else 0.0} for index, count in enumerate(counts)
+    ]
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}

@@ -1,0 +1,107 @@
+"""What a run was: known when it starts, kept in its records, and shown with its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+
+class FactsError(ValueError):
+    """A run's document lacks something: one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """A network of a run; `digest` is that of its bundle, `gates` how many blocks it can drop."""
+
+    name: str
+    digest: str
+    gates: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What was asked for and where it ran; controller, backend and source are specs, `started` is ISO 8601.
+
+    `backend_details` is what the backend says of itself, `environment` what the machine is.
+    """
+
+    run: str
+    folder: str
+    started: str
+    model: NetworkFacts
+    baseline: NetworkFacts | None
+    backend: str
+    controller: str
+    source: str
+    threads: int
+    seed: int | None
+    backend_details: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+def facts_to_json(facts: RunFacts) -> dict[str, Any]:
+    """The first keys of the run's document; `facts_from_json` gives the facts back."""
+    baseline = facts.baseline
+    return {
+        "schema": SCHEMA,
+        "model": facts.model.name,
+        "bundle": {"digest": facts.model.digest, "gates": facts.model.gates},
+        "backend": facts.backend,
+        "backend_details": dict(facts.backend_details),
+        "controller": facts.controller,
+        "source": facts.source,
+        "threads": facts.threads,
+        "seed": facts.seed,
+        "started": facts.started,
+        "baseline": None
+        if baseline is None
+        else {"model": baseline.name, "bundle": {"digest": baseline.digest, "gates": baseline.gates}},
+        "environment": dict(facts.environment),
+        "run": {"id": facts.run, "folder": facts.folder},
+    }
+
+
+def facts_from_json(document: Mapping[str, Any]) -> RunFacts:
+    """The facts in a run's document, which somebody else may have written.
+
+    Raises:
+        FactsError: a key is missing or of another type.
+    """
+    schema = _get(document, "schema", int)
+    if schema != SCHEMA:
+        raise FactsError(f"the run's document has schema {schema}, and this version reads only {SCHEMA}")
+    run, baseline = _get(document, "run", dict), document.get("baseline")
+    return RunFacts(
+        run=_get(run, "id", str),
+        folder=_get(run, "folder", str),
+        started=_get(document, "started", str),
+        model=_network(document),
+        baseline=None if baseline is None else _network(_get(document, "baseline", dict)),
+        backend=_get(document, "backend", str),
+        controller=_get(document, "controller", str),
+        source=_get(document, "source", str),
+        threads=_get(document, "threads", int),
+        seed=None if document.get("seed") is None else _get(document, "seed", int),
+        backend_details={key: str(value) for key, value in _get(document, "backend_details", dict).items()},
+        environment=_get(document, "environment", dict),
+    )
+
+
+def _network(document: Mapping[str, Any]) -> NetworkFacts:
+    bundle = _get(document, "bundle", dict)
+    return NetworkFacts(_get(document, "model", str), _get(bundle, "digest", str), _get(bundle, "gates", int))
+
+
+def _get(document: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = document.get(key)
+    # JSON's true is a Python int, and no count.
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise FactsError(f"the run's document has no usable {key!r}: it must be {_NOUNS[kind]}")
+    return value
+
+
+_NOUNS = {int: "a whole number", str: "a text", dict: "an object"}

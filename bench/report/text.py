@@ -1,0 +1,212 @@
+"""A run as text for people: 80 columns, read over SSH, from the figure asked for to the reasons to doubt it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+
+from bench.report.facts import RunFacts
+from bench.report.lines import Line, plain
+from bench.summary import Estimate, LatencySummary, NetworkSummary, PathSummary, RunSummary, Verdict
+
+_LABEL = 18
+_BAR = 20
+_WIDTH = 80
+_ROUTES_SHOWN = 8
+_FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
+
+# Two scopes with their intervals fill the width.
+_SCOPES_A_TABLE = 2
+
+# A figure and what stands beside it: its interval, or why there is none.
+_Cell = tuple[str, str]
+
+
+def render(summary: RunSummary, facts: RunFacts) -> list[Line]:
+    """The lines of the report; `bench.report.lines` prints them."""
+    model = summary.model
+    blocks = [_head(summary, facts)]
+    if model.frames > model.failed:
+        blocks += _latency_tables(model)
+    if len(model.paths) > 1:
+        blocks.append(_routes(model))
+    if len(model.exits) > 1 and any(model.exits):
+        blocks.append(_exits(model.exits))
+    blocks.append(_answers(model))
+    if summary.baseline is not None:
+        blocks.append(_comparison(model, summary.baseline, summary.reduction))
+    blocks += [_verdict(summary.verdict), _labelled("records", facts.folder)]
+    return [line for block in blocks if block for line in (*block, ())][:-1]
+
+
+def _head(summary: RunSummary, facts: RunFacts) -> list[Line]:
+    model = summary.model
+    frames = f"{model.frames:,} frames"
+    frames += f", {model.failed:,} of them failed" if model.failed else ""
+    backend = " ".join(filter(None, (facts.backend, facts.backend_details.get("version"))))
+    threads = "1 thread" if facts.threads == 1 else f"{facts.threads} threads"
+    lines: list[Line] = [((facts.model.name, "title"), (f" on {facts.source}", ""))]
+    lines += [
+        ((text, "dim"),) for text in _wrapped("", f"{frames}, controller {facts.controller}, {backend}, {threads}")
+    ]
+    if not summary.complete:
+        lines.append((("incomplete: the run ended early, these are the frames before that", "bad"),))
+    if not model.frames:
+        lines.append((("no frame was measured", "bad"),))
+    return lines
+
+
+def _latency_tables(model: NetworkSummary) -> list[list[Line]]:
+    columns = [(str(scope), _milliseconds(latency)) for scope, latency in model.latency_ms.items()]
+    return [
+        _table("latency in ms", _FIGURES, columns[start : start + _SCOPES_A_TABLE])
+        for start in range(0, len(columns), _SCOPES_A_TABLE)
+    ]
+
+
+def _milliseconds(latency: LatencySummary) -> list[_Cell]:
+    estimates: list[Estimate | None] = [getattr(latency, figure) for figure in _FIGURES]
+    decimals = _decimals(next((estimate.value for estimate in estimates if estimate is not None), 0.0))
+    return [_cell(estimate, lambda value: f"{value:.{decimals}f}") for estimate in estimates]
+
+
+def _decimals(value: float) -> int:
+    """Three digits that count, and no more than microseconds."""
+    return 3 if value < 10 else 2 if value < 100 else 1
+
+
+def _cell(estimate: Estimate | None, text: Callable[[float], str]) -> _Cell:
+    if estimate is None:
+        return "-", "too few frames"
+    return text(estimate.value), _interval(estimate, text)
+
+
+def _interval(estimate: Estimate, text: Callable[[float], str]) -> str:
+    low, high = text(estimate.low), text(estimate.high)
+    return "" if low == high == text(estimate.value) else f"{low.removesuffix('%')} to {high}"
+
+
+def _table(title: str, rows: Sequence[str], columns: Sequence[tuple[str, list[_Cell]]]) -> list[Line]:
+    """Figures right-aligned, each with its interval behind it; the columns' names above the figures."""
+    value_widths = [max(len(value) for value, _ in cells) for _, cells in columns]
+    beside_widths = [
+        max(len(name) - width - 2, *(len(beside) for _, beside in cells))
+        for (name, cells), width in zip(columns, value_widths, strict=True)
+    ]
+    header = "   ".join(
+        name.ljust(width + 2 + beside)
+        for (name, _), width, beside in zip(columns, value_widths, beside_widths, strict=True)
+    )
+    lines: list[Line] = [((title.ljust(_LABEL), "title"), (header.rstrip(), "title"))]
+    for index, row in enumerate(rows):
+        spans = [(f"  {row}".ljust(_LABEL), "")]
+        for (_, cells), width, beside_width in zip(columns, value_widths, beside_widths, strict=True):
+            value, beside = cells[index]
+            spans += [(value.rjust(width), ""), (f"  {beside.ljust(beside_width)}   ", "dim")]
+        lines.append(_stripped(spans))
+    return lines
+
+
+def _stripped(spans: Sequence[tuple[str, str]]) -> Line:
+    *before, (text, style) = spans
+    return (*before, (text.rstrip(), style))
+
+
+def _routes(model: NetworkSummary) -> list[Line]:
+    entropy = "" if model.route_entropy_bits is None else f", {model.route_entropy_bits:.2f} bits"
+    several_exits = len(model.exits) > 1
+    names = [_path_name(path, several_exits) for path in model.paths[:_ROUTES_SHOWN]]
+    width = max(_LABEL - 4, *map(len, names))
+    decimals = _decimals(min(path.latency_ms for path in model.paths))
+    header = f"paths ({len(model.paths):,} taken{entropy})"
+    lines: list[Line] = [((f"{header.ljust(width + _BAR + 4)}{'share':>8}{'frames':>9}{'p50 ms':>10}", "title"),)]
+    largest = max(path.share for path in model.paths)
+    for name, path in zip(names, model.paths, strict=False):
+        bar = "█" * max(1, round(_BAR * path.share / largest))
+        numbers = f"{path.share:>8.1%}{path.count:>9,}{path.latency_ms:>10.{decimals}f}"
+        lines.append((("  " + name.ljust(width + 2), ""), (bar.ljust(_BAR), "bar"), (numbers, "")))
+    rest = model.paths[_ROUTES_SHOWN:]
+    if rest:
+        share, count = sum(path.share for path in rest), sum(path.count for path in rest)
+        more = f"  and {len(rest):,} more".ljust(width + _BAR + 4)
+        lines.append(((f"{more}{share:>8.1%}{count:>9,}", "dim"),))
+    return lines
+
+
+def _path_name(path: PathSummary, several_exits: bool) -> str:
+    exit_ = f"exit {path.exit}" if several_exits else ""
+    return " ".join(filter(None, (path.route, exit_)))
+
+
+def _exits(counts: Sequence[int]) -> list[Line]:
+    total = sum(counts)
+    lines: list[Line] = [(("exits", "title"),)]
+    for index, count in enumerate(counts):
+        bar = ("█" * round(_BAR * count / total)).ljust(_BAR)
+        name = f"  {index}{' (the last)' if index + 1 == len(counts) else ''}".ljust(_LABEL)
+        lines.append(((name, ""), (bar, "bar"), (f"{count / total:>8.1%}{count:>9,}", "")))
+    return lines
+
+
+def _answers(model: NetworkSummary) -> list[Line]:
+    lines: list[Line] = []
+    if model.kept_blocks is not None:
+        value, interval = _cell(model.kept_blocks, lambda kept: f"{kept:.2f}")
+        lines += _labelled("blocks kept", f"{value} of {model.gates}", interval)
+    if model.accuracy is not None:
+        value, interval = _cell(model.accuracy, _percent)
+        lines += _labelled("right answers", value, f"{interval}, {model.accuracy.n:,} labelled frames".lstrip(", "))
+    if model.agreement is not None:
+        value, interval = _cell(model.agreement, _percent)
+        lines += _labelled("as full network", value, interval)
+    if model.cold_frames:
+        lines += _labelled("cold frames", f"{model.cold_frames:,}", "a segment was compiled inside them")
+    return lines
+
+
+def _comparison(model: NetworkSummary, baseline: NetworkSummary, reduction: Estimate | None) -> list[Line]:
+    networks, rows = (model, baseline), [*_FIGURES]
+    columns = []
+    for network in networks:
+        latency = network.latency_ms.get("inference")
+        cells = [("-", "")] * len(_FIGURES) if latency is None else _milliseconds(latency)
+        columns.append((network.network, cells))
+    if any(network.accuracy is not None for network in networks):
+        rows.append("right answers")
+        for (_, cells), network in zip(columns, networks, strict=True):
+            cells.append(_cell(network.accuracy, _percent))
+    lines = _table("inference in ms", rows, columns)
+    if reduction is not None:
+        value, interval = _cell(reduction, lambda share: f"{share:.1%}")
+        shown = "of the mean" if reduction.low > 0 or reduction.high < 0 else "of the mean: no difference shown"
+        lines += _labelled("reduction", value, f"{interval}, {shown}".lstrip(", "))
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"
+
+
+def _labelled(label: str, value: str, beside: str = "") -> list[Line]:
+    spans = [(label.ljust(_LABEL), "title"), (value, "")]
+    return [tuple([*spans, (f"  {beside}", "dim")] if beside else spans)]
+
+
+def _verdict(verdict: Verdict) -> list[Line]:
+    lines: list[Line] = [
+        (("verdict".ljust(_LABEL), "title"), ("trusted", "good") if verdict.trusted else ("not to be trusted", "bad"))
+    ]
+    for finding in verdict.findings:
+        mark, style = ("  ! ", "bad") if finding.severity == "warning" else ("  - ", "")
+        lines += [((text, style),) for text in _wrapped(mark, f"{finding.what}: {finding.evidence}")]
+        lines += [((text, "dim"),) for text in _wrapped("    ", finding.advice)]
+    return lines
+
+
+def _wrapped(lead: str, text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False)
+
+
+def render_text(summary: RunSummary, facts: RunFacts) -> str:
+    """The report as plain text."""
+    return "\n".join(plain(line) for line in render(summary, facts))
