@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class Recipe:
     `draws` is how many times the gates of each test image are drawn for the stated accuracy.
 
     `build(seed, quick)` gives the networks untrained.  `train` runs every phase from its checkpoint and returns the
-    digests of the data that it used, by name.  `test(data)` reads the test images, and `rendered_test()` draws some.
+    digests of the data that it used, by name.  `test(data)` reads the test images, and `rendered_test(count)`
+    draws some.
     """
 
     name: str
@@ -62,7 +64,7 @@ class Recipe:
     build: Callable[[int, bool], Networks]
     train: Callable[[Networks, Workshop, Report], Mapping[str, str]]
     test: Callable[[Path], Examples]
-    rendered_test: Callable[[], Examples]
+    rendered_test: Callable[[int], Examples]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +92,29 @@ def trained(recipe: Recipe, workshop: Workshop, report: Report) -> Trained:
     Raises:
         ValueError: the work folder belongs to a training with other options.
     """
+    _claim(workshop)
     path = workshop.work / f"{recipe.name}.pt"
     if not path.exists():
         networks = recipe.build(workshop.seed, workshop.quick)
         digests = recipe.train(networks, workshop, report)
         save_trained(Trained(recipe, workshop.seed, workshop.quick, networks, digests, torch.__version__), path)
-    result = load_trained(path, lambda name: recipe)
-    if (result.seed, result.quick) != (workshop.seed, workshop.quick):
+    return load_trained(path, lambda name: recipe)
+
+
+def _claim(workshop: Workshop) -> None:
+    """Write the options into the work folder, or refuse a folder with others: checkpoints must not be mixed."""
+    path = workshop.work / "options.json"
+    wanted = {"seed": workshop.seed, "quick": workshop.quick}
+    if not path.exists():
+        workshop.work.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(wanted), encoding="utf-8")
+        temporary.replace(path)
+    elif (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:
         raise ValueError(
-            f"{path} was trained with --seed {result.seed}{' --quick' if result.quick else ''}: use the same options, "
-            "or another work folder"
+            f"{workshop.work} holds a training with --seed {found['seed']}{' --quick' if found['quick'] else ''}: use "
+            "the same options, or another work folder"
         )
-    return result
 
 
 def save_trained(result: Trained, path: Path) -> None:
