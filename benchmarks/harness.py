@@ -79,13 +79,12 @@ def main() -> None:
     bundle = open_bundle(model_folder(arguments.model))
     contender = open_contender(bundle.name, bundle, Null(), GuSoDrop(), threads=1, seed=0)
     source = SameFrame(arguments.frames)
-    with tempfile.TemporaryDirectory() as folder:
-        with RunWriter(Path(folder, "run"), {}) as writer:
-            totals = Totals(writer)
-            began = monotonic_ns()
-            limits = Limits(arguments.frames, None, warm_up_frames=0)
-            measure((contender,), source, Preprocessor(32, 32), limits, totals, lambda state: None)
-            ended = monotonic_ns()
+    with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder, "run"), {}) as writer:
+        totals = Totals(writer)
+        began = monotonic_ns()
+        limits = Limits(arguments.frames, None, warm_up_frames=0)
+        measure((contender,), source, Preprocessor(32, 32), limits, totals, lambda state: None)
+        ended = monotonic_ns()
     spans = {"source": totals.capture_ns, "preprocessing": totals.preprocess_ns, "runtime": totals.inference_ns}
     spans["harness"] = ended - began - sum(spans.values())
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {date.today()}")

@@ -55,7 +55,8 @@ class Head(nn.Module):
         self.linear = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x.mean((2, 3)))
+        scores: Tensor = self.linear(x.mean((2, 3)))
+        return scores
 
 
 class GatedResNet(nn.Module):
@@ -99,7 +100,8 @@ class GatedResNet(nn.Module):
         x = self.stem(x)
         for index, block in enumerate(self.residual_blocks()):
             x = block.kept(x) if route is None or route[index] else block.bypassed(x)
-        return self.head(x)
+        scores: Tensor = self.head(x)
+        return scores
 
     def forward_sparse(self, x: Tensor, gates: Tensor) -> Tensor:
         """Scores for a boolean gate per image and block, (batch, gates); only kept bodies are computed."""
@@ -113,7 +115,8 @@ class GatedResNet(nn.Module):
             if len(kept):
                 after = after.index_copy(0, kept, block.kept(x.index_select(0, kept)))
             x = after
-        return self.head(x)
+        scores: Tensor = self.head(x)
+        return scores
 
     def forward_soft(self, x: Tensor, gates: Tensor) -> Tensor:
         """Scores for real-valued gates in [0, 1], (batch, gates): relu(shortcut + gate * body) at every block."""
@@ -121,7 +124,8 @@ class GatedResNet(nn.Module):
         for index, block in enumerate(self.residual_blocks()):
             gate = gates[:, index].view(-1, 1, 1, 1)
             x = torch.relu(block.shortcut(x) + gate * block.body(x))
-        return self.head(x)
+        scores: Tensor = self.head(x)
+        return scores
 
 
 def resnet18(classes: int = 43) -> GatedResNet:

@@ -87,7 +87,7 @@ def joint_phase(
         randomness = options.randomness_weight * (options.target_entropy_bits - entropy).clamp(min=0)
         loss = fidelity + usage + randomness
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         return {
             "divergence": fidelity.item(),

@@ -108,7 +108,7 @@ def accuracy(network: nn.Module, examples: Examples, batch: int = 250) -> float:
     """Share of right answers of the full network, in [0, 1]."""
     network.eval()
     right = 0
-    for rows in torch.arange(len(examples)).split(batch):
+    for rows in torch.split(torch.arange(len(examples)), batch):
         images, labels = examples.batch(rows)
         right += int((network(images.contiguous(memory_format=torch.channels_last)).argmax(1) == labels).sum())
     return right / len(examples)
