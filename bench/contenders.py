@@ -28,7 +28,7 @@ def open_contender(
     threads: int,
     seed: int | None,
 ) -> Contender:
-    """The network with its likely routes compiled, and beside it the full network where blocks can be dropped.
+    """The network with its likely routes compiled, and beside it the full network where blocks may be dropped.
 
     Both run on one opened backend and share its weights.
 
@@ -39,7 +39,8 @@ def open_contender(
     opened = backend.open(models, threads)
     try:
         runtime = Runtime(models.network, opened, controller, random=GateRandom(seed))
-        reference = Runtime(models.network, opened, KeepAll()) if models.network.gates else None
+        drops = bool(models.network.gates) and not isinstance(controller, KeepAll)
+        reference = Runtime(models.network, opened, KeepAll()) if drops else None
     except BaseException:
         opened.close()
         raise
