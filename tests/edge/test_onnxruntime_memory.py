@@ -4,15 +4,14 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import onnx
 import psutil
 import pytest
 import toys
 
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import compose, network_inputs
-from edge.backends.onnxruntime.cut import cut, optimise
-from edge.backends.onnxruntime.fused import FusedCompiler, FusedExecutable
+from edge.backends.onnxruntime.fused import FusedCompiler, FusedExecutable, optimised_pieces
 from edge.backends.onnxruntime.memory import ALIGNMENT_BYTES, Shared, aligned
 from edge.backends.onnxruntime.process import Process, this_process
 from edge.backends.onnxruntime.weights import WeightPool
@@ -70,7 +69,7 @@ def fused_call(executable: object) -> Call:
 
 def test_routes_share_aligned_weights(gated: Path) -> None:
     bundle = open_bundle(gated)
-    backend = OnnxRuntime().open(bundle, threads=1)
+    backend = OnnxRuntime(cache=False).open(bundle, threads=1)
     weights: dict[int, Shared] = {}
     for bits in itertools.product("01", repeat=len(bundle.network.gates)):
         call = fused_call(backend.compile(bundle.network.segment("".join(bits), 0, 0)))
@@ -84,12 +83,14 @@ def test_routes_share_aligned_weights(gated: Path) -> None:
 
 def test_every_large_weight_is_pooled(gated: Path, process: Process) -> None:
     bundle = open_bundle(gated)
-    network, pool = bundle.network, WeightPool(process.ort)
-    stages = {stage: bundle.stage_model(stage) for stage in network.stages}
-    pieces = cut(network, optimise(process, compose(network, stages, network_inputs(network))), process, pool)
+    network = bundle.network
+    pieces = optimised_pieces(process, network, {stage: bundle.stage_model(stage) for stage in network.stages})
     for piece in pieces.by_stage.values():
-        assert all(len(constant.SerializeToString()) < 512 for constant in piece.constants)
-        assert all(not weight.raw_data and not weight.float_data for weight in piece.weights)
+        initializers = onnx.load_model_from_string(piece.operators).graph.initializer
+        for tensor in initializers:
+            assert len(tensor.SerializeToString()) < 512
+            assert (tensor.name in piece.weights) == (tensor.data_location == onnx.TensorProto.EXTERNAL)
+        assert set(piece.weights) <= {tensor.name for tensor in initializers} & set(pieces.weights)
 
 
 def uss_bytes() -> int:
@@ -100,7 +101,8 @@ def uss_bytes() -> int:
 def test_sixteen_routes_cost_little_more_than_one(tmp_path: Path, process: Process) -> None:
     bundle = open_bundle(toys.gated_bundle(tmp_path / "wide", channels=96, size=8))
     network = bundle.network
-    compiler = FusedCompiler(process, network, {stage: bundle.stage_model(stage) for stage in network.stages})
+    stages = {stage: bundle.stage_model(stage) for stage in network.stages}
+    compiler = FusedCompiler(process, optimised_pieces(process, network, stages))
     image = toys.image(0, size=8)
     compiler.compile(network.segment("1111", 0, 0)).run(image)
     before = uss_bytes()

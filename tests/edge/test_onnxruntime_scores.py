@@ -21,7 +21,7 @@ from edge.backends.models import StageModels
 from edge.backends.onnxruntime import fused
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.compose import compose, segment_inputs
-from edge.backends.onnxruntime.cut import Pieces
+from edge.backends.onnxruntime.pieces import Pieces
 from edge.backends.onnxruntime.process import Process, this_process
 from edge.backends.onnxruntime.verify import routes_to_verify
 from edge.bundle import open_bundle
@@ -56,7 +56,7 @@ def run(backend: Backend, segments: Sequence[Segment], image: np.ndarray) -> lis
 
 
 def opened(models: StageModels, plan: str) -> Backend:
-    backend = OnnxRuntime(plan).open(models, threads=1)
+    backend = OnnxRuntime(plan, cache=False).open(models, threads=1)
     assert backend.describe()["plan"] == plan, backend.describe()
     return backend
 
@@ -305,7 +305,7 @@ def test_layouts_are_made_to_meet(build: Callable[[], Models]) -> None:
 @pytest.mark.parametrize(("build", "why"), [(layout_change, "changes the layout"), (two_opsets, "uses opset 18")])
 def test_networks_that_cannot_be_cut_run_staged(build: Callable[[], Models], why: str) -> None:
     models = build()
-    backend = OnnxRuntime().open(models, threads=1)
+    backend = OnnxRuntime(cache=False).open(models, threads=1)
     assert backend.describe()["plan"] == "staged"
     assert why in backend.describe()["why"]
     assert backend.compile(models.network.segment("1", 0, 0)).plan == "chain"
@@ -317,11 +317,11 @@ def test_networks_that_cannot_be_cut_run_staged(build: Callable[[], Models], why
 STAGES = ["stem", "block0", "block1", "block2", "block3", "bypass2", "head0", "head1", "head2", "policy"]
 
 
-def broken(change: Callable[[Pieces, fused.WeightPool], Pieces]) -> Callable[..., Pieces]:
+def broken(change: Callable[[Pieces], Pieces]) -> Callable[..., Pieces]:
     cut = fused.cut
 
-    def cut_and_change(network: Network, optimised: onnx.ModelProto, process: Process, pool: Any) -> Pieces:
-        return change(cut(network, optimised, process, pool), pool)
+    def cut_and_change(network: Network, optimised: onnx.ModelProto, process: Process) -> Pieces:
+        return change(cut(network, optimised, process))
 
     return cut_and_change
 
@@ -330,45 +330,47 @@ def broken(change: Callable[[Pieces, fused.WeightPool], Pieces]) -> Callable[...
 def test_one_altered_weight_is_noticed(small_both: StageModels, altered: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(STAGES) == set(small_both.network.stages)
 
-    def change(pieces: Pieces, pool: fused.WeightPool) -> Pieces:
+    def change(pieces: Pieces) -> Pieces:
         # The largest weight of all, of one stage's own: a single number of it is changed.
-        names = [weight.name for weight in pieces.by_stage[altered].weights]
-        weights = max((pool[name].array for name in names), key=lambda array: array.size)
+        names = pieces.by_stage[altered].weights
+        weights = max((pieces.weights[name].array for name in names), key=lambda array: array.size)
         weights.flat[np.abs(weights).argmax()] *= 1.5
         return pieces
 
     monkeypatch.setattr(fused, "cut", broken(change))
-    backend = OnnxRuntime().open(small_both, threads=1)
+    backend = OnnxRuntime(cache=False).open(small_both, threads=1)
     assert backend.describe()["plan"] == "staged"
     assert "joined differ from the plain chain by" in backend.describe()["why"]
 
 
-def swapped_pieces(pieces: Pieces, pool: fused.WeightPool) -> Pieces:
+def swapped_pieces(pieces: Pieces) -> Pieces:
     by_stage = dict(pieces.by_stage)
     by_stage["block0"], by_stage["block1"] = by_stage["block1"], by_stage["block0"]
     return replace(pieces, by_stage=by_stage)
 
 
-def lost_node(pieces: Pieces, pool: fused.WeightPool) -> Pieces:
+def lost_node(pieces: Pieces) -> Pieces:
     piece = pieces.by_stage["block0"]
-    return replace(pieces, by_stage={**pieces.by_stage, "block0": replace(piece, nodes=piece.nodes[1:])})
+    model = onnx.load_model_from_string(piece.operators)
+    del model.graph.node[0]
+    return replace(pieces, by_stage={**pieces.by_stage, "block0": replace(piece, operators=model.SerializeToString())})
 
 
-def not_a_number(pieces: Pieces, pool: fused.WeightPool) -> Pieces:
-    pool[pieces.by_stage["head0"].weights[0].name].array.flat[0] = np.nan
+def not_a_number(pieces: Pieces) -> Pieces:
+    pieces.weights[pieces.by_stage["head0"].weights[0]].array.flat[0] = np.nan
     return pieces
 
 
-def failure(pieces: Pieces, pool: fused.WeightPool) -> Pieces:
+def failure(pieces: Pieces) -> Pieces:
     raise MemoryError("out of memory")
 
 
 @pytest.mark.parametrize("change", [swapped_pieces, lost_node, not_a_number, failure])
 def test_broken_pieces_are_not_used(
-    small_gated: StageModels, change: Callable[[Pieces, fused.WeightPool], Pieces], monkeypatch: pytest.MonkeyPatch
+    small_gated: StageModels, change: Callable[[Pieces], Pieces], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fused, "cut", broken(change))
-    backend = OnnxRuntime().open(small_gated, threads=1)
+    backend = OnnxRuntime(cache=False).open(small_gated, threads=1)
     assert backend.describe()["plan"] == "staged"
     assert backend.describe()["why"]
     segment = small_gated.network.segment("0101", 0, 0)

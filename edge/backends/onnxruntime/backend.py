@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from edge.backends.base import BackendError, Executable
 from edge.backends.models import StageModels
+from edge.backends.onnxruntime.cache import Cache, Remembered, cache_of
 from edge.backends.onnxruntime.chain import ChainCompiler
-from edge.backends.onnxruntime.fused import FusedCompiler
+from edge.backends.onnxruntime.fused import FusedCompiler, optimised_pieces
 from edge.backends.onnxruntime.process import Process, this_process
-from edge.backends.onnxruntime.verify import difference
+from edge.backends.onnxruntime.verify import difference, difference_from_sample, sample
 from edge.network import Network, Segment
 
 if TYPE_CHECKING:
     import onnx
 
 _PLANS = ("fused", "staged")
+_VERIFIED = "verified against the plain chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class OnnxRuntime:
     plan: str = field(
         default="fused",
         metadata={"help": "fused (one graph per segment) or staged (stage by stage)", "example": "plan=staged"},
+    )
+
+    cache: bool = field(
+        default=True,
+        metadata={
+            "help": "keep the optimised network for the next start, in ~/.cache/edgebench",
+            "example": "cache=false",
+        },
     )
 
     def __post_init__(self) -> None:
@@ -49,28 +59,70 @@ class OnnxRuntime:
         """
         process = this_process()
         process.use(threads)
-        stages = {stage: models.stage_model(stage) for stage in models.network.stages}
-        try:
-            chain = ChainCompiler(process, stages)
-        except Exception as error:
-            raise BackendError(f"onnxruntime {process.version} cannot run this network: {_sentence(error)}") from error
         if self.plan == "staged":
-            return OpenedOnnxRuntime(process, chain, "asked for")
-        compiler, why = _fused_or(chain, process, models.network, stages)
-        return OpenedOnnxRuntime(process, compiler, why)
+            return OpenedOnnxRuntime(process, _chain(process, _stages(models)), "asked for", "not used")
+        cache = cache_of(models.digest, process.builder) if self.cache else None
+        fused = cache and _remembered(process, models.network, cache)
+        if fused:
+            return OpenedOnnxRuntime(process, fused, _VERIFIED, "loaded")
+        return _optimised(process, models, cache)
 
 
-def _fused_or(
-    chain: ChainCompiler, process: Process, network: Network, stages: Mapping[str, onnx.ModelProto]
-) -> tuple[FusedCompiler | ChainCompiler, str]:
-    """The fused compiler if it can be built and gives the chain's scores, else the chain; and why."""
-    # Whatever goes wrong here, of the many errors of onnx and ONNX Runtime, there is a plan that works.
+def _remembered(process: Process, network: Network, cache: Cache) -> FusedCompiler | None:
+    """The fused compiler from the cache, if there is one and it still gives the plain chain's scores."""
+    remembered = cache.load(process.ort)
+    if remembered is None:
+        return None
+    fused = FusedCompiler(process, remembered.pieces)
+    # On whatever goes wrong the network is optimised again.
     try:
-        fused = FusedCompiler(process, network, stages)
+        return None if difference_from_sample(network, fused.compile, remembered.scores) else fused
+    except Exception:
+        return None
+
+
+def _optimised(process: Process, models: StageModels, cache: Cache | None) -> OpenedOnnxRuntime:
+    """The fused compiler if it can be built and gives the plain chain's scores, else the chain."""
+    network, stages = models.network, _stages(models)
+    # Whatever goes wrong here, of the many errors of onnx and ONNX Runtime, there is a plan that works.  It is made
+    # second, because optimising needs the most memory.
+    try:
+        fused = FusedCompiler(process, optimised_pieces(process, network, stages))
+    except Exception as error:
+        return OpenedOnnxRuntime(process, _chain(process, stages), _failed(error), "not used")
+    chain = _chain(process, stages)
+    try:
         found = difference(network, fused.compile, chain.compile)
     except Exception as error:
-        return chain, f"fusing failed: {_sentence(error)}"
-    return (chain, found) if found else (fused, "verified against the plain chain")
+        found = _failed(error)
+    if found:
+        return OpenedOnnxRuntime(process, chain, found, "not used")
+    stored = _stored(cache, Remembered(fused.pieces, sample(network, chain.compile))) if cache else "not used"
+    return OpenedOnnxRuntime(process, fused, _VERIFIED, stored)
+
+
+def _stored(cache: Cache, remembered: Remembered) -> str:
+    """Store pieces for the next start, and say how that went."""
+    try:
+        cache.store(remembered)
+    except OSError as error:
+        return f"not written: {error.strerror or error}"
+    return "built"
+
+
+def _failed(error: Exception) -> str:
+    return f"fusing failed: {_sentence(error)}"
+
+
+def _stages(models: StageModels) -> dict[str, onnx.ModelProto]:
+    return {stage: models.stage_model(stage) for stage in models.network.stages}
+
+
+def _chain(process: Process, stages: Mapping[str, onnx.ModelProto]) -> ChainCompiler:
+    try:
+        return ChainCompiler(process, stages)
+    except Exception as error:
+        raise BackendError(f"onnxruntime {process.version} cannot run this network: {_sentence(error)}") from error
 
 
 def _sentence(error: Exception) -> str:
@@ -82,10 +134,10 @@ def _sentence(error: Exception) -> str:
 class OpenedOnnxRuntime:
     """ONNX Runtime with one network."""
 
-    def __init__(self, process: Process, compiler: FusedCompiler | ChainCompiler, why: str) -> None:
+    def __init__(self, process: Process, compiler: FusedCompiler | ChainCompiler, why: str, cache: str) -> None:
         self._process = process
         self._compiler: FusedCompiler | ChainCompiler | None = compiler
-        self._plan, self._why = compiler.plan, why
+        self._plan, self._why, self._cache = compiler.plan, why, cache
 
     def compile(self, segment: Segment) -> Executable:
         """An executable for the segment, about 1 ms when fused.
@@ -101,12 +153,13 @@ class OpenedOnnxRuntime:
             raise BackendError(f"onnxruntime cannot build the segment {chain}: {_sentence(error)}") from error
 
     def describe(self) -> dict[str, str]:
-        """Name, version, plan and why, threads."""
+        """Name, version, plan and why, what became of the cache ("loaded", "built", "not ..."), threads."""
         return {
             "name": "onnxruntime",
             "version": self._process.version,
             "plan": self._plan,
             "why": self._why,
+            "cache": self._cache,
             "threads": str(self._process.threads),
         }
 

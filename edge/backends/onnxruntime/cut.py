@@ -12,11 +12,12 @@ import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.backends.onnxruntime.compose import IMAGE, network_inputs
+from edge.backends.onnxruntime.pieces import INPUT, Piece, Pieces
 from edge.backends.onnxruntime.process import Process
 from edge.backends.onnxruntime.weights import WeightPool
 from edge.network import Network, Stage, TensorSpec
@@ -24,7 +25,6 @@ from edge.network import Network, Stage, TensorSpec
 if TYPE_CHECKING:
     import onnx
 
-_Part = TypeVar("_Part", "onnx.NodeProto", "onnx.TensorProto", "onnx.OperatorSetIdProto")
 
 NCHWC_DOMAIN = "com.microsoft.nchwc"
 # Smaller constants stay in the graph: some kernels want them when they are made (axes, shapes, limits).
@@ -38,26 +38,17 @@ class CutError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One stage of the optimised graph, from tensor `input` to tensor `output`, either of them plain or blocked.
+class _Subgraph:
+    """What leads from tensor `source` to tensor `target`, either of them plain or blocked.
 
-    `weights` are without content, which is in the pool; `constants` are small and travel with the nodes.
+    `weights` are names of initializers whose content is in the pool.
     """
 
-    input: TensorSpec
-    output: TensorSpec
+    source: TensorSpec
+    target: TensorSpec
     nodes: tuple[onnx.NodeProto, ...]
-    constants: tuple[onnx.TensorProto, ...]
-    weights: tuple[onnx.TensorProto, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """The pieces of all stages by id, and the operator sets they are written in."""
-
-    by_stage: dict[str, Piece]
-    opset_imports: tuple[onnx.OperatorSetIdProto, ...]
-    ir_version: int
+    initializers: tuple[onnx.TensorProto, ...]
+    weights: tuple[str, ...]
 
 
 def optimise(process: Process, composed: onnx.ModelProto) -> onnx.ModelProto:
@@ -89,12 +80,13 @@ def block_size(process: Process) -> int:
     return int(session.run(None, {"x": np.zeros((1, 4, 1, 1), np.float32)})[0].shape[1])
 
 
-def cut(network: Network, optimised: onnx.ModelProto, process: Process, pool: WeightPool) -> Pieces:
-    """Cut at the output of every stage; the weights go to the pool.
+def cut(network: Network, optimised: onnx.ModelProto, process: Process) -> Pieces:
+    """Cut at the output of every stage.
 
     Raises:
         CutError: a stage reads more than its input, or a dropped block would change the layout.
     """
+    pool = WeightPool(process.ort)
     graph = _Graph(optimised.graph, pool)
     inputs = network_inputs(network)
     blocked = {stage: graph.blocked(stage) for stage in inputs}
@@ -108,15 +100,16 @@ def cut(network: Network, optimised: onnx.ModelProto, process: Process, pool: We
             return TensorSpec(IMAGE, network.stages[network.order[0]].input.shape)
         return _boundary(network.stages[stage], blocked[stage], block)
 
-    pieces = {stage: graph.piece(boundary(source), boundary(stage)) for stage, source in inputs.items()}
+    subgraphs = {stage: graph.between(boundary(source), boundary(stage)) for stage, source in inputs.items()}
     # Whichever way a frame came, a stage must find its features in the one layout it was optimised for.
     for gate in network.gates:
         layout_changes = (blocked.get(inputs[gate.block]) is None) != (blocked[gate.block] is None)
         if gate.bypass is None and layout_changes:
             raise CutError(f"block {gate.block} changes the layout of its features and cannot be left out")
         if gate.bypass is not None and blocked[gate.bypass] is None and blocked[gate.block] is not None:
-            pieces[gate.bypass] = _then_blocked(pieces[gate.bypass], boundary(gate.block).shape)
-    return Pieces(pieces, tuple(map(_detached, optimised.opset_import)), optimised.ir_version)
+            subgraphs[gate.bypass] = _then_blocked(subgraphs[gate.bypass], boundary(gate.block).shape)
+    pieces = {stage: _piece(stage, subgraph, number) for number, (stage, subgraph) in enumerate(subgraphs.items(), 1)}
+    return Pieces(_header(optimised), pieces, pool.by_name)
 
 
 def _boundary(stage: Stage, token: str | None, block: int) -> TensorSpec:
@@ -127,13 +120,54 @@ def _boundary(stage: Stage, token: str | None, block: int) -> TensorSpec:
     return TensorSpec(token, (batch, -(-channels // block) * block, *rest))
 
 
-def _then_blocked(piece: Piece, shape: tuple[int, ...]) -> Piece:
-    """The same piece with its plain output converted to the blocked layout."""
+def _then_blocked(subgraph: _Subgraph, shape: tuple[int, ...]) -> _Subgraph:
+    """The same with its plain output converted to the blocked layout."""
     from onnx import helper
 
-    output = TensorSpec(f"{piece.output.name}/blocked", shape)
-    reorder = helper.make_node("ReorderInput", [piece.output.name], [output.name], domain=NCHWC_DOMAIN)
-    return replace(piece, output=output, nodes=(*piece.nodes, reorder))
+    target = TensorSpec(f"{subgraph.target.name}/blocked", shape)
+    reorder = helper.make_node("ReorderInput", [subgraph.target.name], [target.name], domain=NCHWC_DOMAIN)
+    return replace(subgraph, target=target, nodes=(*subgraph.nodes, reorder))
+
+
+def _header(optimised: onnx.ModelProto) -> bytes:
+    from onnx import GraphProto, ModelProto
+
+    model = ModelProto(
+        ir_version=optimised.ir_version, opset_import=optimised.opset_import, graph=GraphProto(name="segment")
+    )
+    return _bytes(model)
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _piece(stage: str, subgraph: _Subgraph, number: int) -> Piece:
+    """A subgraph as bytes, its input called `INPUT`, its output by its number."""
+    from onnx import GraphProto, ModelProto, TensorProto, helper
+
+    output = f"/piece/{number:08d}"
+    names = {subgraph.source.name: INPUT, subgraph.target.name: output}
+    graph = GraphProto(node=subgraph.nodes, initializer=subgraph.initializers)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    operators = _bytes(ModelProto(graph=graph))
+    uses = sum(name == INPUT for node in graph.node for name in node.input)
+    if not uses or operators.count(INPUT.encode()) != uses:
+        raise CutError(f"stage {stage} does not read its input, or says {INPUT} in another place")
+
+    def declared(name: str, shape: tuple[int, ...]) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
+
+    return Piece(
+        operators,
+        output,
+        _bytes(ModelProto(graph=GraphProto(input=declared(INPUT, subgraph.source.shape)))),
+        _bytes(ModelProto(graph=GraphProto(output=declared(output, subgraph.target.shape)))),
+        subgraph.weights,
+    )
 
 
 class _Graph:
@@ -155,18 +189,14 @@ class _Graph:
         channels_last = any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute)
         return None if channels_last else node.input[0]
 
-    def piece(self, source: TensorSpec, target: TensorSpec) -> Piece:
+    def between(self, source: TensorSpec, target: TensorSpec) -> _Subgraph:
         """What leads from one tensor to another."""
-        nodes = [_detached(self._nodes[index]) for index in self._between(source.name, target.name)]
+        nodes = [self._nodes[index] for index in self._between(source.name, target.name)]
         names = {name for node in nodes for name in node.input}
-        constants, weights = [], []
-        for name in sorted(names & self._initializers.keys()):
-            tensor = self._initializers[name]
-            if self._pooled(tensor):
-                weights.append(_placeholder(tensor))
-            else:
-                constants.append(_detached(tensor))
-        return Piece(source, target, tuple(nodes), tuple(constants), tuple(weights))
+        initializers = [self._initializers[name] for name in sorted(names & self._initializers.keys())]
+        weights = tuple(tensor.name for tensor in initializers if self._pooled(tensor))
+        small = [_placeholder(tensor) if tensor.name in weights else tensor for tensor in initializers]
+        return _Subgraph(source, target, tuple(nodes), tuple(small), weights)
 
     def _between(self, source: str, target: str) -> list[int]:
         """The places of the nodes from which a tensor follows, given another, in order."""
@@ -193,13 +223,6 @@ class _Graph:
             return False
         self._pool.add(tensor.name, numpy_helper.to_array(tensor))
         return True
-
-
-def _detached(part: _Part) -> _Part:
-    """A copy: a part of a model keeps the memory of the whole model, with all its weights."""
-    copy = type(part)()
-    copy.CopyFrom(part)
-    return copy
 
 
 def _placeholder(tensor: onnx.TensorProto) -> onnx.TensorProto:

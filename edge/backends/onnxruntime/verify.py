@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,10 @@ def routes_to_verify(network: Network) -> list[Route]:
     return list(dict.fromkeys((pattern * gates)[:gates] for pattern in patterns))
 
 
-def segments_to_verify(network: Network) -> Iterator[tuple[Segment, ...]]:
+def segments_to_verify(network: Network, routes: Iterable[Route]) -> Iterator[tuple[Segment, ...]]:
     """Chains of segments from the image to scores: by every exit, straight to the end, and the policy."""
     last = len(network.exits) - 1
-    for route in routes_to_verify(network):
+    for route in routes:
         starts = (0, *network.exit_positions[:-1])
         yield tuple(network.segment(route, start, exit_index) for exit_index, start in enumerate(starts))
         if last > 0:
@@ -46,18 +46,21 @@ def images_to_verify(network: Network) -> list[NDArray[np.float32]]:
 
 def difference(network: Network, candidate: Compile, reference: Compile) -> str | None:
     """The sentence that says where two ways of running a network differ, or None where they agree."""
-    images = images_to_verify(network)
-    for segments in segments_to_verify(network):
-        tried = [candidate(segment) for segment in segments]
-        trusted = [reference(segment) for segment in segments]
-        for image in images:
-            for segment, scores, expected in zip(segments, _scores(tried, image), _scores(trusted, image), strict=True):
-                error = relative_error(scores, expected)
-                # Written so that a NaN counts as a difference.
-                if not error <= TOLERANCE:
-                    chain = ", ".join((*segment.stages, segment.head))
-                    return f"{chain} joined differ from the plain chain by {error:.1e} of the largest score"
-    return None
+    routes, images = routes_to_verify(network), images_to_verify(network)
+    expected = (scores for _, scores in _scores(network, reference, routes, images))
+    return _difference(_scores(network, candidate, routes, images), expected)
+
+
+def sample(network: Network, compile_segment: Compile) -> list[NDArray[np.float32]]:
+    """Scores by which every stage can be checked later: of one image, all gates open and all closed."""
+    return [scores for _, scores in _sample(network, compile_segment)]
+
+
+def difference_from_sample(
+    network: Network, candidate: Compile, remembered: Iterable[NDArray[np.float32]]
+) -> str | None:
+    """As `difference`, from what `sample` gave for the reference at another time."""
+    return _difference(_sample(network, candidate), remembered)
 
 
 def relative_error(scores: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
@@ -66,10 +69,29 @@ def relative_error(scores: NDArray[np.float32], expected: NDArray[np.float32]) -
     return float(np.abs(scores - expected).max()) / scale
 
 
-def _scores(executables: list[Executable], image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    features: Features | None = image
-    all_scores = []
-    for executable in executables:
-        features, scores = executable.run(features)
-        all_scores.append(scores)
-    return all_scores
+def _difference(
+    found: Iterable[tuple[Segment, NDArray[np.float32]]], expected: Iterable[NDArray[np.float32]]
+) -> str | None:
+    for (segment, scores), wanted in zip(found, expected, strict=True):
+        error = relative_error(scores, wanted)
+        # Written so that a NaN counts as a difference.
+        if not error <= TOLERANCE:
+            chain = ", ".join((*segment.stages, segment.head))
+            return f"{chain} joined differ from the plain chain by {error:.1e} of the largest score"
+    return None
+
+
+def _sample(network: Network, compile_segment: Compile) -> Iterator[tuple[Segment, NDArray[np.float32]]]:
+    return _scores(network, compile_segment, routes_to_verify(network)[:2], images_to_verify(network)[:1])
+
+
+def _scores(
+    network: Network, compile_segment: Compile, routes: Iterable[Route], images: Iterable[NDArray[np.float32]]
+) -> Iterator[tuple[Segment, NDArray[np.float32]]]:
+    for segments in segments_to_verify(network, routes):
+        executables = [compile_segment(segment) for segment in segments]
+        for image in images:
+            features: Features | None = image
+            for segment, executable in zip(segments, executables, strict=True):
+                features, scores = executable.run(features)
+                yield segment, scores

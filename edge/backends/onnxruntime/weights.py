@@ -17,7 +17,7 @@ class WeightPool:
     def __init__(self, ort: Any) -> None:
         self._ort = ort
         self._by_content: dict[tuple[str, tuple[int, ...], bytes], Shared] = {}
-        self._by_name: dict[str, Shared] = {}
+        self.by_name: dict[str, Shared] = {}
 
     def add(self, name: str, array: NDArray[Any]) -> None:
         """Copy a weight into the pool under a name."""
@@ -27,13 +27,13 @@ class WeightPool:
             copy = aligned(array.shape, array.dtype)
             copy[...] = array
             self._by_content[content] = share(self._ort, copy)
-        self._by_name[name] = self._by_content[content]
+        self.by_name[name] = self._by_content[content]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._by_name
+        return name in self.by_name
 
     def __getitem__(self, name: str) -> Shared:
-        return self._by_name[name]
+        return self.by_name[name]
 
     @property
     def size_bytes(self) -> int:
