@@ -104,27 +104,29 @@ def _train_gusodrop(networks: Networks, workshop: Workshop, report: Report) -> M
     student.load_state_dict(teacher.state_dict())
     _, mixed, digests = _traffic_signs(workshop, report)
     batch = _QUICK_BATCH if quick else 128
-    depth_steps, policy_steps, joint_steps = (4, 4, 4) if quick else (420, 160, 160)
+    depth_steps, policy_steps, joint_steps = (4, 4, 4) if quick else (420, 80, 240)
 
     depth = DistilOptions(batch=batch, peak_rate=0.03)
     optimizer: torch.optim.Optimizer = _momentum(weight_decay_groups(student, 5e-4))
     phase = random_depth_phase(student, teacher, optimizer, mixed, steps=depth_steps, seed=seed, options=depth)
     run_phase(phase, workshop.work, report)
 
-    reinforcement = PolicyGradientOptions(batch=batch)
+    # The statistics that random depth leaves are those of the last few routes.
+    batches, recalibrated = (2, _QUICK_BATCH) if quick else (16, 256)
+    recalibrate_on_routes(student, policy, mixed, seed, batches, recalibrated)
+    reinforcement = PolicyGradientOptions(batch=batch, rate=1e-2, curriculum=0.3)
     optimizer = torch.optim.Adam(policy.parameters(), reinforcement.rate)
     phase = policy_gradient_phase(
         policy, student, optimizer, mixed, steps=policy_steps, seed=seed, options=reinforcement
     )
     run_phase(phase, workshop.work, report)
 
-    joint = GumbelOptions(batch=batch)
+    joint = GumbelOptions(batch=batch, backbone_rate=0.02, target_saving=0.35)
     optimizer = _momentum([*weight_decay_groups(student, 5e-4), {"params": list(policy.parameters())}])
     phase = joint_phase(policy, student, teacher, optimizer, mixed, steps=joint_steps, seed=seed, options=joint)
     run_phase(phase, workshop.work, report)
 
-    batches, batch = (2, _QUICK_BATCH) if quick else (40, 256)
-    recalibrate_on_routes(student, policy, mixed, seed, batches, batch)
+    recalibrate_on_routes(student, policy, mixed, seed, 2 if quick else 40, recalibrated)
     return digests
 
 

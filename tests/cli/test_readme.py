@@ -1,0 +1,73 @@
+"""Every command that README shows is run, on fewer frames and smaller trainings where it would take long."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge.models import shipped
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    line.removeprefix("$ ").partition("#")[0].strip()
+    for block in re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+
+
+def test_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 10
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photos" / "one.png")
+
+
+QUICK = [command for command in COMMANDS if not command.startswith(("edgebench train", "edgebench export"))]
+
+
+@pytest.mark.parametrize("command", QUICK)
+@pytest.mark.usefixtures("photos")
+def test_a_command_of_readme_works(edgebench, tmp_path: Path, command: str) -> None:
+    _, verb, *words = shlex.split(command)
+    if "--strict" in words:
+        words.remove("--strict")  # what it says depends on who else is on the machine
+    if "--frames" in words:
+        words[words.index("--frames") + 1] = "30"
+    elif verb in ("latency", "policy"):
+        words += ["--frames", "30"]
+    if verb == "report":
+        assert edgebench("latency", "--model", "gusodrop", "--frames", "30", "--out", "RUN").status == 0
+    ended = edgebench(verb, *words)
+    assert (ended.status, ended.out != "") == (0, True), ended.err
+    for picture in re.findall(r"--picture (\S+)", command):
+        assert (tmp_path / picture).stat().st_size > 10_000
+
+
+@pytest.mark.data
+@pytest.mark.torch
+@pytest.mark.slow
+def test_the_trainings_of_readme_work(edgebench, data_folder: Path) -> None:
+    pytest.importorskip("torch")
+    trainings = [command for command in COMMANDS if command not in QUICK]
+    assert len(trainings) == 3
+    for command in trainings:
+        _, verb, *words = shlex.split(command.replace("--data DATA", f"--data {data_folder}"))
+        words += ["--quick"] if verb == "train" else ["--overwrite"]
+        ended = edgebench(verb, *words)
+        assert (ended.status, ended.out != "") == (0, True), ended.err
+
+
+def test_the_output_that_readme_shows_is_of_the_shipped_model() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "gusodrop on synthetic://gtsrb" in text
+    assert {"gusodrop", "resnet18"} <= set(shipped())
