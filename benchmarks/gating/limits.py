@@ -1,0 +1,78 @@
+"""When gating counts as free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.statistics.quantiles import quantile
+from benchmarks.gating.turns import RouteTax, Tax
+
+MEDIAN_TAX = 1.005
+WORST_TAX = 1.02
+# On a short route the fixed cost of a call weighs more than its share says.
+SHORT_ROUTE_US = 600.0
+SHORT_ROUTE_EXTRA_US = 30.0
+FIRST_FRAME_EXTRA_MS = 3.0
+MEMORY_MIB = 16.0
+BUILD_S = 1.0
+CACHED_BUILD_S = 0.05
+FRAME_MEAN = 1.02
+FRAME_P99 = 1.10
+
+# Routes that are measured a second time: the highest of many medians is partly chance.
+AGAIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A figure, its limit, and whether it holds; `figure` says what it is and how it was formed."""
+
+    figure: str
+    value: str
+    limit: str
+    holds: bool
+
+
+def allowed_tax(static_us: float) -> float:
+    """The highest tax that a route may cost, given the latency of its static network."""
+    if static_us < SHORT_ROUTE_US:
+        return max(WORST_TAX, 1 + SHORT_ROUTE_EXTRA_US / static_us)
+    return WORST_TAX
+
+
+def overrun(tax: Tax) -> float:
+    """The tax in parts of what is allowed; above 1 the limit is broken."""
+    return tax.ratio / allowed_tax(tax.static_us)
+
+
+def worst(taxes: Iterable[RouteTax], count: int = AGAIN) -> list[RouteTax]:
+    """The routes nearest to their limit, or furthest beyond it, first."""
+    return sorted(taxes, key=lambda measured: overrun(measured.tax), reverse=True)[:count]
+
+
+def settled(first: Sequence[RouteTax], again: Iterable[RouteTax]) -> list[RouteTax]:
+    """One tax a route: the second measurement where there is one."""
+    second = {measured.route: measured for measured in again}
+    return [second.get(measured.route, measured) for measured in first]
+
+
+def judge_taxes(first: Sequence[RouteTax], again: Sequence[RouteTax]) -> list[Verdict]:
+    """Median and worst of the taxes of one plan; the median is of all first measurements."""
+    median = quantile([measured.tax.ratio for measured in first], 0.5)
+    (last,) = worst(settled(first, again), 1)
+    extra_us = (last.tax.ratio - 1) * last.tax.static_us
+    return [
+        at_most("median tax of all routes", median, MEDIAN_TAX, ".3f"),
+        Verdict(
+            f"worst route ({last.route})",
+            f"{last.tax.ratio:.3f} ({extra_us:+.0f} us)",
+            f"{allowed_tax(last.tax.static_us):.3f}",
+            overrun(last.tax) <= 1,
+        ),
+    ]
+
+
+def at_most(figure: str, value: float, limit: float, form: str, unit: str = "") -> Verdict:
+    """The verdict on a figure that may not exceed its limit."""
+    return Verdict(figure, f"{value:{form}}{unit}", f"{limit:{form}}{unit}", value <= limit)

@@ -1,0 +1,32 @@
+"""Which of the limits a network keeps."""
+
+from __future__ import annotations
+
+from benchmarks.gating import limits
+from benchmarks.gating.limits import Verdict, at_most, judge_taxes
+from benchmarks.gating.plans import FUSED
+from benchmarks.gating.section import Section, of_plan
+
+
+def judge(section: Section) -> list[Verdict]:
+    """A verdict on every limit whose figure was measured."""
+    verdicts: list[Verdict] = []
+    fused = of_plan(section.taxes, FUSED)
+    if fused:
+        verdicts += judge_taxes(fused, of_plan(section.again, FUSED))
+    for row in section.frames:
+        verdicts += [
+            at_most(f"whole frames, {row.segments_kept} routes kept, mean", row.mean_ratio, limits.FRAME_MEAN, ".3f"),
+            at_most(f"whole frames, {row.segments_kept} routes kept, p99", row.p99_ratio, limits.FRAME_P99, ".3f"),
+        ]
+    if section.first_frames is not None:
+        extra_ms = section.first_frames.p95_ms
+        verdicts.append(at_most("first frame of a route, p95", extra_ms, limits.FIRST_FRAME_EXTRA_MS, ".2f", " ms"))
+    for built in section.built:
+        limit_s = limits.CACHED_BUILD_S if built.cache == "loaded" else limits.BUILD_S
+        verdicts.append(at_most(f"opening the network, {built.cache}", 1e3 * built.open_s, 1e3 * limit_s, ".0f", " ms"))
+    if section.built and section.static_memory_mib is not None:
+        # In life the network comes from the cache.
+        extra_mib = section.built[-1].memory_mib - section.static_memory_mib
+        verdicts.append(at_most("memory of all routes over static", extra_mib, limits.MEMORY_MIB, ".1f", " MiB"))
+    return verdicts
