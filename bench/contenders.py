@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Protocol
 
 from bench.harness import Contender
@@ -9,14 +10,20 @@ from edge.backends.base import Backend
 from edge.backends.models import StageModels
 from edge.controllers.base import Controller
 from edge.controllers.constant import KeepAll
+from edge.network import Network
 from edge.randomness import GateRandom
 from edge.runtime import Runtime
 
 
 class BackendOptions(Protocol):
-    """A backend before it is opened, as a spec names it."""
+    """A backend before it is opened, as a spec names it; one whose answers mean nothing has `computes = False`."""
 
     def open(self, models: StageModels, threads: int) -> Backend: ...
+
+
+def computes(backend: BackendOptions) -> bool:
+    """Whether the backend's answers are those of the network."""
+    return getattr(backend, "computes", True)
 
 
 def open_contender(
@@ -27,21 +34,33 @@ def open_contender(
     *,
     threads: int,
     seed: int | None,
+    stream: int = 0,
 ) -> Contender:
-    """The network with its likely routes compiled, and beside it the full network where blocks may be dropped.
+    """The network with its likely routes compiled, and beside it the full network where less than that may run.
 
-    Both run on one opened backend and share its weights.
+    Both run on one opened backend and share its weights.  Networks of one seed draw from different streams, or the
+    gates of one would say what those of the other are.
 
     Raises:
         BackendError: the backend is missing, or cannot run the network.
         ValueError: the controller does not fit the network.
     """
+    random = GateRandom(seed, stream)
+    # To open a backend takes long.  A copy, since the runtime attaches the controller itself.
+    copy(controller).attach(models.network, random)
     opened = backend.open(models, threads)
     try:
-        runtime = Runtime(models.network, opened, controller, random=GateRandom(seed))
-        drops = bool(models.network.gates) and not isinstance(controller, KeepAll)
-        reference = Runtime(models.network, opened, KeepAll()) if drops else None
+        runtime = Runtime(models.network, opened, controller, random=random)
+        checked = computes(backend) and _decides(controller, models.network)
+        reference = Runtime(models.network, opened, KeepAll()) if checked else None
     except BaseException:
         opened.close()
         raise
     return Contender(name, runtime, reference)
+
+
+def _decides(controller: Controller, network: Network) -> bool:
+    """Whether the controller may drop a block or leave at an exit: it does not where it keeps to the base class."""
+    kind = type(controller)
+    drops = bool(network.gates) and kind.gates is not Controller.gates
+    return drops or (len(network.exits) > 1 and kind.wants is not Controller.wants)

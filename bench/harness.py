@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 from time import monotonic_ns, perf_counter_ns
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.live import LiveState
+from bench.live_state import LiveState, LiveTally
 from bench.statistics.steady import steady_start
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame, Source, SourceError
-from edge.preprocess import Preprocessor, Roi
+from edge.preprocess import Preprocessor, RegionError, Roi
 from edge.runtime import FrameError, Inference, Runtime, Timings
 
-# The answers of the full network are computed after the run, so that they disturb nothing, on this many frames at most.
-CHECKED_FRAMES = 4096
+# Of a source without an end: 43 tracks of 30, one of every sign that the built-in stream shows; enough for the 99th
+# percentile and its interval.
+FRAMES_BY_DEFAULT = 1290
+# The full network is asked after the run, so that it disturbs nothing, about as many first inputs as fit in here.
+KEPT_INPUTS_BYTES = 64 * 2**20
 NANOSECONDS_PER_S = 1_000_000_000
 
 
@@ -33,7 +34,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A network under measurement; `reference` is the same network with every block kept, or None without gates."""
+    """A network under measurement; `reference` is the whole of it, or None where it never runs less than the whole."""
 
     name: str
     runtime: Runtime
@@ -52,16 +53,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended.
-
-    `full_answers` holds, for every network with a reference, the class that the full network gives to frames 0, 1, ...
-    `source_error` is why the source broke off before its end.
-    """
+    """How a run ended: `error` is why it broke off before its end, `inputs` are those of frames 0, 1, ..."""
 
     frames: int
     interrupted: bool
-    source_error: str | None
-    full_answers: dict[str, list[int | None]]
+    error: SourceError | RegionError | None
+    inputs: Sequence[NDArray[np.float32]]
 
 
 def measure(
@@ -71,41 +68,63 @@ def measure(
     limits: Limits,
     records: Records,
     show: Callable[[LiveState], None],
+    stopping: Stopping,
     roi: Roi | Literal["frame"] | None = None,
     *,
-    labelled: bool = True,
+    classes: int | None = None,
 ) -> Outcome:
     """Measure every contender on every frame, the first of `contenders` being the model.
 
     All of them see the same input in turn, in an order that alternates from frame to frame (A B, B A, ...), so that
     drift and the state in which one leaves the caches hit all alike.  Warm-up runs the first frame again and again
-    until the latency has settled; its rows are marked.  `labelled` says that the source's labels are the network's
-    classes; otherwise they are left out.
+    until the latency has settled; its rows are marked.  `classes` is how many classes the source's labels are of; None
+    leaves the labels out, since they are not those of the networks.
+
+    Raises:
+        SourceError, RegionError: the first frame cannot be had or used; with a later one the run ends.
     """
-    run = _Run(contenders, preprocess, records, show, limits, roi, labelled=labelled, source_length=source.length)
-    with Stopping() as stopping:
-        error, interrupted = None, False
-        try:
-            for frame, capture_ns in _captured(source, stopping):
-                if run.frames == 0:
-                    run.warm_up(frame, stopping)
-                run.measure(frame, capture_ns)
-                if run.ended():
-                    break
-                if stopping.requested:
-                    interrupted = True
-                    break
-        except SourceError as reason:
+    run = _Run(contenders, preprocess, records, show, limits, roi, classes=classes, source_length=source.length)
+    error: SourceError | RegionError | None = None
+    interrupted = False
+    try:
+        for frame, capture_ns in captured(source, stopping):
             if run.frames == 0:
-                raise
-            error = str(reason)
-        except KeyboardInterrupt:
-            interrupted = True
-    return Outcome(run.frames, interrupted, error, {} if interrupted else run.full_answers())
+                run.warm_up(frame, stopping)
+            run.measure(frame, capture_ns)
+            if run.ended():
+                break
+            if stopping.requested:
+                interrupted = True
+                break
+    except (SourceError, RegionError) as reason:
+        if run.frames == 0:
+            raise
+        error = reason
+    except KeyboardInterrupt:
+        interrupted = True
+    return Outcome(run.frames, interrupted, error, run.inputs)
 
 
-def _captured(source: Source, stopping: Stopping) -> Iterator[tuple[Frame, int]]:
-    """Frames and the time that getting each one took."""
+def full_answers(
+    contenders: tuple[Contender, ...], inputs: Sequence[NDArray[np.float32]], stopping: Stopping
+) -> dict[str, list[int | None]]:
+    """For every network with a reference, the class that this gives to each input; fewer where it was stopped."""
+    references = {each.name: each.reference for each in contenders if each.reference is not None}
+    answers: dict[str, list[int | None]] = {name: [] for name in references}
+    try:
+        for tensor in inputs:
+            if stopping.requested:
+                break
+            for name, reference in references.items():
+                answers[name].append(_answer(reference, tensor))
+    except KeyboardInterrupt:
+        # A second signal: what was answered so far is whole.
+        pass
+    return answers
+
+
+def captured(source: Source, stopping: Stopping) -> Iterator[tuple[Frame, int]]:
+    """Frames and the nanoseconds that getting each one took."""
     frames = source.frames()
     while True:
         began = perf_counter_ns()
@@ -116,8 +135,21 @@ def _captured(source: Source, stopping: Stopping) -> Iterator[tuple[Frame, int]]
         yield frame, perf_counter_ns() - began
 
 
+def label_of(frame: Frame, classes: int | None) -> int | None:
+    """The frame's label, if it is one of so many classes; None where `classes` is.
+
+    Raises:
+        SourceError: it is none of them, and would count as a wrong answer.
+    """
+    if classes is None or frame.label is None:
+        return None
+    if not 0 <= frame.label < classes:
+        raise SourceError(f"label {frame.label} of {frame.name} is none of the {classes} classes")
+    return frame.label
+
+
 class _Run:
-    """The state of a measurement: counters for the live line, and inputs kept for the full network."""
+    """The state of a measurement: the frames so far, and inputs kept for the full network."""
 
     def __init__(
         self,
@@ -128,21 +160,17 @@ class _Run:
         limits: Limits,
         roi: Roi | Literal["frame"] | None,
         *,
-        labelled: bool,
+        classes: int | None,
         source_length: int | None,
     ) -> None:
         self.frames = 0
+        self.inputs: list[NDArray[np.float32]] = []
         self._contenders, self._preprocess, self._records = contenders, preprocess, records
-        self._show, self._limits, self._roi, self._labelled = show, limits, roi, labelled
-        self._inputs: list[NDArray[np.float32]] = []
-        self._keeps_inputs = any(contender.reference for contender in contenders)
+        self._limits, self._roi, self._classes = limits, roi, classes
+        self._room_bytes = KEPT_INPUTS_BYTES if any(contender.reference for contender in contenders) else 0
         self._orders = (contenders, contenders[::-1])
         lengths = [length for length in (source_length, limits.frames) if length is not None]
-        self._total = min(lengths, default=None)
-        self._show_due_ns = 0
-        self._recent_ms: deque[float] = deque(maxlen=101)
-        self._kept = self._answered = self._right = self._with_label = 0
-        self._began_ns = monotonic_ns()
+        self._live = LiveTally(show, min(lengths, default=None))
 
     def warm_up(self, frame: Frame, stopping: Stopping) -> None:
         """Run `frame` until its times have settled."""
@@ -157,43 +185,39 @@ class _Run:
         # How often warm-up ran is a matter of time; which gates a seeded run draws must not be.
         for contender in self._contenders:
             contender.runtime.restart()
-        self._began_ns = monotonic_ns()
+        self._live.begin()
 
     def measure(self, frame: Frame, capture_ns: int) -> None:
         tensor, model = self._through_all(frame, capture_ns, warm_up=False)
-        if self._keeps_inputs and self.frames < CHECKED_FRAMES:
-            self._inputs.append(tensor)
+        if tensor.nbytes <= self._room_bytes:
+            self._room_bytes -= tensor.nbytes
+            self.inputs.append(tensor)
         self.frames += 1
-        if model.predicted is not None:
-            self._answered += 1
-            self._kept += model.route.count("1")
-            self._recent_ms.append(model.inference_ns / 1e6)
-        if model.label is not None:
-            self._with_label += 1
-            self._right += model.predicted == model.label
-        self._show_state(model)
+        self._live.add(model)
 
     def ended(self) -> bool:
         """Whether a limit has been reached."""
         if self._limits.frames is not None and self.frames >= self._limits.frames:
             return True
         duration_s = self._limits.duration_s
-        return duration_s is not None and monotonic_ns() - self._began_ns >= duration_s * NANOSECONDS_PER_S
+        return duration_s is not None and monotonic_ns() - self._live.began_ns >= duration_s * NANOSECONDS_PER_S
 
-    def full_answers(self) -> dict[str, list[int | None]]:
-        return {
-            contender.name: [_answer(contender.reference, tensor) for tensor in self._inputs]
-            for contender in self._contenders
-            if contender.reference is not None
-        }
+    def _input(self, frame: Frame) -> NDArray[np.float32]:
+        if self._roi == "frame" and frame.roi is None:
+            raise RegionError(f"{frame.name}: the source marks no region; leave out --roi frame")
+        try:
+            return self._preprocess(frame.image, frame.roi if self._roi == "frame" else self._roi)
+        except RegionError as error:
+            raise RegionError(f"{frame.name}: {error}") from None
 
     def _through_all(
         self, frame: Frame, capture_ns: int | None, *, warm_up: bool
     ) -> tuple[NDArray[np.float32], FrameRecord]:
         """One frame through every contender: its input, and the model's record."""
+        label = label_of(frame, self._classes)
         arrival_ns = monotonic_ns()
         began = perf_counter_ns()
-        tensor = self._preprocess(frame.image, frame.roi if self._roi == "frame" else self._roi)
+        tensor = self._input(frame)
         preprocess_ns = perf_counter_ns() - began
         model = self._contenders[0]
         of_model: FrameRecord
@@ -221,7 +245,7 @@ class _Run:
                 route=inference.route if inference else "",
                 exit=inference.exit if inference else 0,
                 plan=inference.plan if inference else "fused",
-                label=frame.label if self._labelled else None,
+                label=label,
                 predicted=int(inference.scores.argmax()) if inference else None,
                 full_predicted=None,
                 error=error,
@@ -231,25 +255,8 @@ class _Run:
                 of_model = record
         return tensor, of_model
 
-    def _show_state(self, last: FrameRecord) -> None:
-        # A median of the last frames costs more than the whole harness does: not at every frame.
-        if last.arrival_ns < self._show_due_ns or not self._recent_ms:
-            return
-        self._show_due_ns = last.arrival_ns + _SHOW_EVERY_NS
-        state = LiveState(
-            frames_done=self.frames,
-            frames_total=self._total,
-            seconds=(last.arrival_ns - self._began_ns) / NANOSECONDS_PER_S,
-            last_ms=self._recent_ms[-1],
-            recent_p50_ms=median(self._recent_ms),
-            kept_blocks=self._kept / self._answered if self._contenders[0].reference else None,
-            accuracy_so_far=self._right / self._with_label if self._with_label else None,
-        )
-        self._show(state)
-
 
 _NO_TIMINGS = Timings(0, 0, 0, 0)
-_SHOW_EVERY_NS = 100_000_000
 
 
 def _answer(reference: Runtime, tensor: NDArray[np.float32]) -> int | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.statistics.bootstrap import mean_estimate
 from bench.summary import Estimate
+from edge.network import Network
 
 # As many frames are named at either end of the scale.
 EXTREMES = 5
@@ -67,6 +68,13 @@ def gate_entropy_bits(keep: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = -keep * np.log2(keep) - (1 - keep) * np.log2(1 - keep)
     return np.where((keep <= 0) | (keep >= 1), 0.0, terms)
+
+
+def mac_shares(network: Network) -> tuple[list[float], float]:
+    """What dropping each gate's block saves and what the policy costs, as shares of the full network's MACs."""
+    route, full = network.full_route, network.macs(network.full_route)
+    gates = [1 - network.macs(route[:gate] + "0" + route[gate + 1 :]) / full for gate in range(len(route))]
+    return gates, 0.0 if network.policy is None else network.stages[network.policy].macs / full
 
 
 def summarise_policy(

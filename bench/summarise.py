@@ -31,10 +31,11 @@ def summarise_run(
     gates: Mapping[str, int],
     conditions: Conditions,
     *,
+    exits: Mapping[str, int] | None = None,
     seeded: bool,
     complete: bool,
 ) -> RunSummary:
-    """The figures of a run and the verdict on them; `gates` is the number of gates of each network by name.
+    """The figures of a run and the verdict on them; `gates` and `exits` are those of each network by name.
 
     Model and baseline are compared frame by frame (a bootstrap over pairs), never as two pools of times.
 
@@ -43,11 +44,16 @@ def summarise_run(
     """
     if model == baseline:
         raise ValueError(f"model and baseline are both called {model!r}: give their records two names")
-    summaries = [summarise_network(records, name, gates.get(name, 0)) for name in (model, baseline) if name is not None]
+    summaries = [
+        summarise_network(records, name, gates.get(name, 0), (exits or {}).get(name, 1))
+        for name in (model, baseline)
+        if name is not None
+    ]
     evidence = Evidence(
         networks=tuple(_network_evidence(records, summary) for summary in summaries),
         conditions=conditions,
-        seeded=seeded,
+        # Where one route was taken throughout, nothing was drawn.
+        seeded=seeded and any(len({path.route for path in summary.paths}) > 1 for summary in summaries),
         complete=complete,
     )
     return RunSummary(
@@ -59,8 +65,8 @@ def summarise_run(
     )
 
 
-def summarise_network(records: Iterable[FrameRecord], network: str, gates: int) -> NetworkSummary:
-    """The figures of one network with this number of gates, from records in time order.
+def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, exits: int = 1) -> NetworkSummary:
+    """The figures of one network with these numbers of gates and exits, from records in time order.
 
     Warm-up frames are left out.  A failed frame has no latency and no path, and is a wrong answer: in use, no answer is
     no better than a wrong one.
@@ -70,7 +76,7 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int) 
     labelled = [record.predicted == record.label for record in measured if record.label is not None]
     checked = [record.predicted == record.full_predicted for record in measured if record.full_predicted is not None]
     routes = Counter(record.route for record in answered)
-    exits = Counter(record.exit for record in answered)
+    left_at = Counter(record.exit for record in answered)
     return NetworkSummary(
         network=network,
         frames=len(measured),
@@ -79,7 +85,7 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int) 
         accuracy=proportion_estimate(labelled),
         agreement=proportion_estimate(checked),
         paths=_paths(answered),
-        exits=[exits[index] for index in range(max(exits, default=-1) + 1)],
+        exits=[left_at[index] for index in range(max(exits, max(left_at, default=0) + 1))],
         gates=gates,
         kept_blocks=mean_estimate([record.route.count("1") for record in answered], _generator()) if gates else None,
         route_entropy_bits=entropy_bits(routes.values()) if gates and answered else None,

@@ -49,9 +49,9 @@ class NetworkSummary:
     """One network's part of a run, warm-up excluded; `failed` of its `frames` gave no answer.
 
     Failed frames have no latency and no path; in `accuracy` and `agreement`, the share of frames on which the answer
-    is that of the full network, they count as wrong.  `exits` counts the frames that left at each exit.  `kept_blocks`
-    is the mean number of open gates (None without gates); `route_entropy_bits` the plug-in entropy of the routes seen
-    over the run.
+    is that of the full network, they count as wrong.  `exits` counts the frames that left at each exit of the
+    network.  `kept_blocks` is the mean number of open gates (None without gates); `route_entropy_bits` the plug-in
+    entropy of the routes seen over the run.
     """
 
     network: str

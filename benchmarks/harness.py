@@ -22,6 +22,7 @@ import psutil
 from bench.contenders import open_contender
 from bench.harness import Limits, measure
 from bench.records import RunWriter
+from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame
 from edge.backends.null import Null
@@ -83,7 +84,10 @@ def main() -> None:
         totals = Totals(writer)
         began = monotonic_ns()
         limits = Limits(arguments.frames, None, warm_up_frames=0)
-        measure((contender,), source, Preprocessor(32, 32), limits, totals, lambda state: None)
+        with Stopping() as stopping:
+            measure(
+                (contender,), source, Preprocessor(32, 32), limits, totals, lambda state: None, stopping, classes=43
+            )
         ended = monotonic_ns()
     spans = {"source": totals.capture_ns, "preprocessing": totals.preprocess_ns, "runtime": totals.inference_ns}
     spans["harness"] = ended - began - sum(spans.values())

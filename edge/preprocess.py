@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 Roi = tuple[int, int, int, int]
 
 
+class RegionError(ValueError):
+    """A region does not lie inside a frame: one sentence."""
+
+
 class Preprocessor:
     """Crops, resizes and scales: uint8 (height, width, 3) RGB -> float32 (1, 3, h, w) in [0, 1].
 
@@ -25,13 +29,14 @@ class Preprocessor:
         """The network's input, C-contiguous.
 
         Raises:
-            ValueError: the image is not (height, width, 3) uint8, or `roi` does not lie inside it.
+            ValueError: the image is not (height, width, 3) uint8.
+            RegionError: `roi` does not lie inside it.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"a frame is (height, width, 3) uint8 RGB, not {image.shape} {image.dtype}")
         area = roi or (0, 0, image.shape[1], image.shape[0])
         if not (0 <= area[0] < area[2] <= image.shape[1] and 0 <= area[1] < area[3] <= image.shape[0]):
-            raise ValueError(
+            raise RegionError(
                 f"the region {area} does not lie inside a frame of {image.shape[1]}x{image.shape[0]} pixels"
             )
         if area[2] - area[0] == self.width and area[3] - area[1] == self.height:

@@ -11,16 +11,21 @@ from edge.network import Route
 _DRAWN_AT_ONCE = 8192
 
 
+class ProbabilityError(ValueError):
+    """A keep-probability is not a number in [0, 1]: one sentence."""
+
+
 class GateRandom:
     """Draws routes from keep-probabilities.
 
     Without a seed, the key of the counter-based generator (Philox 4x64, Salmon et al. 2011) is 128 bits of the
-    operating system's entropy: who knows weights and code still does not know the draw.  With a seed the draws repeat.
+    operating system's entropy: who knows weights and code still does not know the draw.  With a seed the draws repeat;
+    those of another `stream` of the same seed are independent of them.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, stream: int = 0) -> None:
         # SeedSequence without entropy asks the operating system for 128 bits of it.
-        self._sequence = np.random.SeedSequence(seed)
+        self._sequence = np.random.SeedSequence(seed, spawn_key=(stream,) if stream else ())
         self._seeded = seed is not None
         self._uniforms: list[float] = []
         self._generator = np.random.Generator(np.random.Philox(self._sequence))
@@ -35,7 +40,7 @@ class GateRandom:
         """One route, gate i open with probability keep[i].
 
         Raises:
-            ValueError: a probability is not a number in [0, 1].
+            ProbabilityError: a probability is not a number in [0, 1].
         """
         count = len(keep)
         if len(self._uniforms) < count:
@@ -46,6 +51,6 @@ class GateRandom:
         bits: list[str] = []
         for probability, uniform in zip(keep, drawn, strict=True):
             if not 0.0 <= probability <= 1.0:
-                raise ValueError(f"keep-probability {probability} of gate {len(bits)} is not in [0, 1]")
+                raise ProbabilityError(f"keep-probability {probability} of gate {len(bits)} is not in [0, 1]")
             bits.append("1" if uniform < probability else "0")
         return "".join(bits)

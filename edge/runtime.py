@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.backends.base import Backend, Executable, Features
 from edge.controllers.base import Controller
 from edge.network import Network, Route
-from edge.randomness import GateRandom
+from edge.randomness import GateRandom, ProbabilityError
 
 # How a frame's segments ran: as one graph each, stage by stage, or with a compilation inside the frame.
 Plan = Literal["fused", "chain", "cold"]
@@ -23,7 +23,10 @@ class FrameError(Exception):
 
 
 class Timings(NamedTuple):
-    """Nanoseconds of one inference; `inference_ns` is the whole, gaps between the parts included."""
+    """Nanoseconds of one inference; `inference_ns` is the whole, gaps between the parts included.
+
+    `decision_ns` is all that is neither policy nor segments: in a frame whose plan is "cold" also the compilation.
+    """
 
     policy_ns: int
     decision_ns: int
@@ -97,7 +100,7 @@ class Runtime:
         policy_done = perf_counter_ns()
         try:
             route = controller.gates(probabilities)
-        except ValueError as error:
+        except ProbabilityError as error:
             raise FrameError(str(error)) from None
         segments_ns = 0
         start, last = 0, len(self._positions) - 1

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.arguments import whole
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import Step
 
@@ -28,7 +29,7 @@ def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle that is there")
     parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, route by route")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to compute with (default 1)")
+    parser.add_argument("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -50,8 +51,6 @@ def prepare(arguments: argparse.Namespace) -> None:
         if importlib.util.find_spec(package) is None:
             hint = 'Install it with pip install "edgebench[export]".'
             raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)
-    if arguments.threads < 1:
-        raise RequestError("usage", f"--threads is {arguments.threads}", "Give 1 or more.")
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
     import torch
@@ -72,11 +71,13 @@ def blaming_the_request() -> Iterator[None]:
         raise RequestError("data", str(error)) from error
 
 
-def finish(result: Trained, test: Examples | None, arguments: argparse.Namespace, show: Callable[[Step], None]) -> int:
-    """Write, measure and verify the bundle, and print what came of it; without `test` images it is not measured."""
+def delivered(
+    result: Trained, test: Examples | None, arguments: argparse.Namespace, show: Callable[[Step], None]
+) -> Delivery:
+    """Write, measure and verify the bundle; without `test` images it is not measured."""
     from bench.delivery import deliver
 
-    delivery = deliver(
+    return deliver(
         result,
         arguments.out,
         test=test,
@@ -85,6 +86,10 @@ def finish(result: Trained, test: Examples | None, arguments: argparse.Namespace
         overwrite=arguments.overwrite,
         report=show,
     )
+
+
+def show_delivery(delivery: Delivery, arguments: argparse.Namespace) -> Status:
+    """Print what came of it, once the bar is gone."""
     print(json.dumps(document(delivery), indent=2) if arguments.json else text(delivery))
     return Status.DONE if delivery.verification is None or delivery.verification.faithful else Status.LIMIT_FAILED
 

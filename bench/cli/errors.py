@@ -13,7 +13,7 @@ class Status(IntEnum):
     DONE = 0
     LIMIT_FAILED = 1
     REFUSED = 2
-    DEVICE_LOST = 4
+    BROKEN_OFF = 4
     INTERRUPTED = 130
 
 
@@ -41,6 +41,7 @@ _CODES = {
     "PictureError": "picture",
     "PluginError": "plugin",
     "RecordsError": "records",
+    "RegionError": "roi",
     "SourceError": "source",
     "SpecError": "spec",
 }

@@ -7,7 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from bench import registry
-from bench.cli.bundling import add_bundle_arguments, blaming_the_request, data_folder, finish, prepare
+from bench.cli.bundling import (
+    add_bundle_arguments,
+    blaming_the_request,
+    data_folder,
+    delivered,
+    prepare,
+    show_delivery,
+)
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
 
@@ -39,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         with blaming_the_request():
             result = load_trained(path, partial(registry.find, "recipes"))
             test = None if data is None else result.recipe.test(data)
-        return finish(result, test, arguments, show)
+        delivery = delivered(result, test, arguments, show)
+    return show_delivery(delivery, arguments)
 
 
 def _trained_file(name: str, work: Path | None) -> Path:

@@ -5,33 +5,34 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.cli.arguments import duration, region, seed, whole
-from bench.cli.conditions import conditions_between, look
-from bench.cli.errors import RequestError, Status
-from bench.cli.report import add_output_arguments, draw, show, status_of, summarise
-from bench.contenders import BackendOptions, open_contender
-from bench.harness import Contender, Limits, Outcome, measure
-from bench.records import RunWriter, read_run, with_full_answers
+from bench.cli.errors import RequestError, Status, explain
+from bench.cli.report import add_output_arguments, conclude, summarise
+from bench.cli.streams import note
+from bench.conditions import conditions_between, look
+from bench.contenders import BackendOptions, computes, open_contender
+from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure
+from bench.records import RecordsError, RunWriter, read_run, with_full_answers
 from bench.registry import make
 from bench.report.document import document
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
 from bench.report.live import LiveLine
 from bench.report.picture import check_picture
+from bench.stopping import Stopping
+from bench.summary import RunSummary
+from bench.timeline import FrameRecord
 from devices.boards.linux import read_environment
 from devices.sources.base import Source
 from edge.bundle import Bundle, BundleError, Manifest, open_bundle
 from edge.controllers.base import Controller
 from edge.models import model_folder
 from edge.preprocess import Preprocessor
-
-# Of a source without an end; enough for the 99th percentile and its interval.
-FRAMES_BY_DEFAULT = 1000
 
 EPILOG = """\
 specs are name:key=value,key=value; a source is scheme://location?key=value
@@ -70,28 +71,32 @@ THREADS_HELP = "cores that a network may use (default 1: repeats best, and leave
 
 def run(arguments: argparse.Namespace) -> int:
     check_picture(arguments.picture)
+    _check_new(arguments.out)
     model = open_bundle(model_folder(arguments.model))
     baseline = None if arguments.baseline is None else open_bundle(model_folder(arguments.baseline))
     if baseline is not None:
         _check_comparable(model, baseline)
-    source, source_spec = make("sources", arguments.source)
-    with closing(source):
+    with ExitStack() as opened:
+        source, source_spec = make("sources", arguments.source)
+        opened.enter_context(closing(source))
         backend, backend_spec = make("backends", arguments.backend)
         controller, controller_spec = make("controllers", arguments.controller or model.manifest.controllers.default)
-        contenders = [_contender(model.name, model, backend, controller, arguments)]
+        contenders = [_contender(opened, model.name, model, backend, controller, arguments)]
+        of_baseline: NetworkFacts | None = None
         if baseline is not None:
             # A network against itself shows what the comparison can tell apart; its records need another name.
             name = baseline.name if baseline.name != model.name else f"{baseline.name}-baseline"
-            of_baseline, _ = make("controllers", baseline.manifest.controllers.default)
-            contenders.append(_contender(name, baseline, backend, of_baseline, arguments))
+            its_controller, its_spec = make("controllers", baseline.manifest.controllers.default)
+            contenders.append(_contender(opened, name, baseline, backend, its_controller, arguments, stream=1))
+            of_baseline = _facts_of(name, baseline, its_spec)
         started = datetime.now(timezone.utc)
         folder = arguments.out or _default_folder(started, model.name)
         facts = RunFacts(
             run=folder.name,
             folder=str(folder),
             started=started.isoformat(timespec="milliseconds"),
-            model=_facts_of(model.name, model),
-            baseline=None if baseline is None else _facts_of(contenders[1].name, baseline),
+            model=_facts_of(model.name, model, controller_spec),
+            baseline=of_baseline,
             backend=backend_spec,
             controller=controller_spec,
             source=source_spec,
@@ -100,7 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
             backend_details=contenders[0].runtime.backend.describe(),
             environment=asdict(read_environment()),
         )
-        return _measure(arguments, facts, tuple(contenders), source, model.manifest)
+        classes = _classes(source, model.manifest) if computes(backend) else None
+        return _measure(arguments, facts, tuple(contenders), source, model.manifest, classes)
 
 
 def _measure(
@@ -109,73 +115,92 @@ def _measure(
     contenders: tuple[Contender, ...],
     source: Source,
     manifest: Manifest,
+    classes: int | None,
 ) -> int:
     frames = arguments.frames
     if frames is None and arguments.duration is None and source.length is None:
         frames = FRAMES_BY_DEFAULT
     with RunWriter(Path(facts.folder), facts_to_json(facts)) as records:
-        before = look()
-        with closing(LiveLine(sys.stderr, arguments.duration)) as live, _region_errors(arguments.roi):
-            outcome = measure(
-                contenders,
-                source,
-                Preprocessor(*manifest.input_shape[2:]),
-                Limits(frames, arguments.duration),
-                records,
-                live.show,
-                arguments.roi,
-                labelled=_labelled(source, manifest.task.dataset),
-            )
-        conditions = conditions_between(before, look())
+        with Stopping() as stopping:
+            before = look()
+            with closing(LiveLine(sys.stderr, arguments.duration)) as live:
+                outcome = measure(
+                    contenders,
+                    source,
+                    Preprocessor(*manifest.input_shape[2:]),
+                    Limits(frames, arguments.duration),
+                    records,
+                    live.show,
+                    stopping,
+                    arguments.roi,
+                    classes=classes,
+                )
+            # Before the full network is asked: what the machine does then is not the run's.
+            after = look()
+            if outcome.inputs and not stopping.requested:
+                note(f"asking the full network about {len(outcome.inputs):,} frames")
+            answers = full_answers(contenders, outcome.inputs, stopping)
+        conditions = conditions_between(before, after)
         records.flush()
         # What is shown is computed from what is on the disk, and so `report` shows the same.
-        rows = with_full_answers(read_run(records.folder).records, outcome.full_answers)
-        complete = outcome.source_error is None and not outcome.interrupted
+        rows = with_full_answers(read_run(records.folder).records, answers)
+        complete = outcome.error is None and not outcome.interrupted
         summary = summarise(facts, rows, conditions, complete=complete)
-        records.finish(document(facts, summary), conditions, full_answers=outcome.full_answers, complete=complete)
-    error = _ending(outcome, facts.folder)
-    if error is not None:
-        print(f"edgebench: {error}", file=sys.stderr)
-    show(facts, summary, as_json=arguments.json, **({} if error is None else {"error": error.to_json()}))
-    draw(arguments.picture, rows, summary)
-    return status_of(summary, strict=arguments.strict) if error is None else error.status
+        records.finish(document(facts, summary), conditions, full_answers=answers, complete=complete)
+    # A source may have something to say of what it left out.
+    for remark in getattr(source, "remarks", list)():
+        note(f"note: {remark}")
+    return conclude(arguments, facts, summary, rows, _ending(outcome, summary, rows, facts.folder))
 
 
-@contextmanager
-def _region_errors(region: object) -> Iterator[None]:
-    """Whether a region lies inside the frames shows only when there is one."""
-    try:
-        yield
-    except ValueError as error:
-        if region == "frame":
-            raise
-        raise RequestError("roi", str(error), "Choose another --roi.") from error
-
-
-def _ending(outcome: Outcome, folder: str) -> RequestError | None:
-    """Why a run ended before its end, and with which status."""
+def _ending(outcome: Outcome, summary: RunSummary, records: Sequence[FrameRecord], folder: str) -> RequestError | None:
+    """Why a run ended before its end or is of no use, and with which status."""
     kept = f"The records of {outcome.frames:,} frames are kept in {folder}."
-    if outcome.source_error is not None:
-        return RequestError("source", outcome.source_error, kept, Status.DEVICE_LOST)
+    if outcome.error is not None:
+        return RequestError(explain(outcome.error).code, str(outcome.error), kept, Status.BROKEN_OFF)
     if outcome.interrupted:
         return RequestError("interrupted", "interrupted", kept, Status.INTERRUPTED)
+    if not outcome.frames:
+        return RequestError("source", "the source gave no frame", "Choose a source with frames.")
+    for network in (summary.model, summary.baseline):
+        if network is not None and network.failed == network.frames:
+            reasons = (each.error for each in records if each.network == network.network and each.error is not None)
+            return RequestError("model", f"{network.network} answered no frame ({next(reasons, 'no reason')})", kept)
     return None
 
 
+def _check_new(folder: Path | None) -> None:
+    """Refuse a folder that holds files before the networks are prepared, which takes long."""
+    if folder is not None and folder.is_dir() and next(folder.iterdir(), None) is not None:
+        raise RecordsError(f"{folder} already holds files: name a new folder for the run, or empty this one")
+
+
 def _contender(
-    name: str, bundle: Bundle, backend: BackendOptions, controller: Controller, arguments: argparse.Namespace
+    opened: ExitStack,
+    name: str,
+    bundle: Bundle,
+    backend: BackendOptions,
+    controller: Controller,
+    arguments: argparse.Namespace,
+    stream: int = 0,
 ) -> Contender:
-    print(f"preparing {name}", file=sys.stderr)
+    """A network ready to be measured, which `opened` closes."""
+    note(f"preparing {name}")
     try:
-        return open_contender(name, bundle, backend, controller, threads=arguments.threads, seed=arguments.seed)
+        contender = open_contender(
+            name, bundle, backend, controller, threads=arguments.threads, seed=arguments.seed, stream=stream
+        )
     except BundleError:
         raise
     except ValueError as error:
         raise RequestError("controller", str(error)) from error
+    opened.enter_context(closing(contender.runtime))
+    return contender
 
 
-def _facts_of(name: str, bundle: Bundle) -> NetworkFacts:
-    return NetworkFacts(name, bundle.digest, len(bundle.network.gates))
+def _facts_of(name: str, bundle: Bundle, controller: str) -> NetworkFacts:
+    network = bundle.network
+    return NetworkFacts(name, bundle.digest, len(network.gates), len(network.exits), controller)
 
 
 def _check_comparable(model: Bundle, baseline: Bundle) -> None:
@@ -195,10 +220,12 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[3]}x{shape[2]}"
 
 
-def _labelled(source: Source, dataset: str) -> bool:
+def _classes(source: Source, manifest: Manifest) -> int | None:
+    """How many classes the source's labels are of, or None if they are not those of the network."""
+    dataset = manifest.task.dataset
     if source.task is not None and source.task != dataset:
-        print(f"note: the labels are those of {source.task}, not of {dataset}; accuracy is left out", file=sys.stderr)
-    return source.task == dataset
+        note(f"note: the labels are those of {source.task}, not of {dataset}; accuracy is left out")
+    return len(manifest.task.classes) if source.task == dataset else None
 
 
 def _default_folder(started: datetime, model: str) -> Path:

@@ -7,10 +7,8 @@ named, so that `--help` imports neither numpy nor onnx, torch or rich.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from typing import Any, NoReturn
 
 from bench.cli.errors import RequestError, Status, explain
 from bench.cli.interruption import interruptible
+from bench.cli.streams import discard_stdout, note, prepare_streams, reader_may_leave
 
 VERBS = {
     "latency": "run frames through a network: how fast, which routes, is it right",
@@ -35,14 +34,14 @@ examples:
   edgebench models
 
 exit status: 0 done; 1 done, but --strict or a stated limit failed; 2 the request
-cannot be served; 4 the device was lost, records kept; 130 interrupted, records kept
+cannot be served; 4 the frames broke off, records kept; 130 interrupted, records kept
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and give its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    _prepare_streams()
+    prepare_streams()
     status = Status.DONE
     try:
         with interruptible():
@@ -71,9 +70,10 @@ def _served(words: list[str]) -> Status:
 
 def _tell(error: RequestError, *, as_json: bool) -> Status:
     if as_json:
-        print(json.dumps({"error": error.to_json()}, indent=2))
+        with reader_may_leave():
+            print(json.dumps({"error": error.to_json()}, indent=2))
     else:
-        print(f"edgebench: {error}", file=sys.stderr)
+        note(f"edgebench: {error}")
     return error.status
 
 
@@ -82,24 +82,11 @@ def _unwritten(error: OSError, status: Status) -> Status:
 
     A reader that left early (`edgebench ... | head`) or a terminal that is gone is no reason to complain.
     """
-    with contextlib.suppress(OSError, ValueError):
-        # Or the interpreter would try to write what is left when it exits, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard_stdout()
     if isinstance(error, BrokenPipeError):
         return status
-    with contextlib.suppress(OSError):
-        _tell(explain(error), as_json=False)
+    _tell(explain(error), as_json=False)
     return status or Status.REFUSED
-
-
-def _prepare_streams() -> None:
-    """Streams that were closed (`>&-`) swallow what is written; what an encoding cannot show is escaped."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the process)
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class _Parser(argparse.ArgumentParser):

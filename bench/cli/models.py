@@ -18,8 +18,8 @@ examples:
   edgebench models gusodrop ./my-bundle --json
 """
 
-_COLUMNS = ("name", "data set", "right", "95%", "MACs", "weights", "gates", "exits", "size", "digest")
-_LEFT_ALIGNED = ("name", "data set", "95%", "digest")
+_COLUMNS = ("name", "data set", "accuracy", "95% interval", "MACs", "parameters", "gates", "exits", "size", "digest")
+_LEFT_ALIGNED = ("name", "data set", "95% interval", "digest")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _document(bundle: Bundle) -> dict[str, Any]:
     network, measured = bundle.network, bundle.manifest.measured
-    accuracy = None if measured is None else measured.accuracy
+    accuracy = None
+    if measured is not None:
+        estimate = measured.accuracy
+        accuracy = {
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "n": measured.n,
+            "draws": measured.draws,
+            "data": measured.data,
+        }
     return {
         "name": bundle.name,
         "folder": str(bundle.folder),
@@ -51,8 +61,9 @@ def _document(bundle: Bundle) -> dict[str, Any]:
         "size_bytes": bundle.size_bytes,
         "dataset": bundle.manifest.task.dataset,
         "classes": len(bundle.manifest.task.classes),
-        "accuracy": None if accuracy is None else {"value": accuracy.value, "low": accuracy.low, "high": accuracy.high},
+        "accuracy": accuracy,
         "macs": network.macs(network.full_route),
+        "policy_macs": _policy_macs(bundle),
         "parameters": _parameters(bundle),
         "gates": len(network.gates),
         "exits": len(network.exits),
@@ -65,18 +76,30 @@ def _parameters(bundle: Bundle) -> int:
     return sum(stage.parameters for stage in bundle.network.stages.values() if stage.kind != "bypass")
 
 
+def _policy_macs(bundle: Bundle) -> int | None:
+    network = bundle.network
+    return None if network.policy is None else network.stages[network.policy].macs
+
+
+def _macs(bundle: Bundle) -> str:
+    """`555 M + 1.30 M`: the network with all its blocks, and its policy."""
+    of_policy = _policy_macs(bundle)
+    of_network = _counted(bundle.network.macs(bundle.network.full_route))
+    return of_network if of_policy is None else f"{of_network} + {_counted(of_policy)}"
+
+
 def _row(bundle: Bundle) -> tuple[str, ...]:
     network, measured = bundle.network, bundle.manifest.measured
-    right, interval = "-", "not measured"
+    value, interval = "-", "not measured"
     if measured is not None:
         accuracy = measured.accuracy
-        right, interval = f"{accuracy.value:.1%}", f"{100 * accuracy.low:.1f} to {accuracy.high:.1%}"
+        value, interval = f"{accuracy.value:.1%}", f"{100 * accuracy.low:.1f} to {accuracy.high:.1%}"
     return (
         bundle.name,
         bundle.manifest.task.dataset,
-        right,
+        value,
         interval,
-        _counted(network.macs(network.full_route)),
+        _macs(bundle),
         _counted(_parameters(bundle)),
         str(len(network.gates)),
         str(len(network.exits)),

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
 from itertools import islice
+from time import monotonic
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.cli.arguments import whole
 from bench.cli.errors import RequestError, Status
-from bench.policy import PolicySummary, summarise_policy
+from bench.cli.progress import progress
+from bench.cli.streams import note, reader_may_leave
+from bench.harness import FRAMES_BY_DEFAULT, captured, label_of
+from bench.policy import PolicySummary, mac_shares, summarise_policy
 from bench.registry import make
 from bench.report.document import render_json
 from bench.report.lines import print_lines
 from bench.report.policy import render_policy
+from bench.stopping import Stopping
 from devices.sources.base import Source
 from edge.bundle import Bundle, open_bundle
 from edge.models import model_folder
 from edge.preprocess import Preprocessor
-
-# 43 tracks of 30: one of every sign that the built-in stream shows.
-FRAMES_BY_DEFAULT = 1290
 
 EPILOG = """\
 examples:
@@ -47,36 +51,62 @@ def run(arguments: argparse.Namespace) -> int:
     if bundle.network.policy is None:
         raise RequestError("model", f"{bundle.name} has no decision network", "Choose a model with one: gusodrop.")
     source, source_spec = make("sources", arguments.source)
-    with closing(source):
-        summary = _look(bundle, source, arguments)
+    with closing(source), Stopping() as stopping:
+        summary = _look(bundle, source, arguments, stopping)
     classes = bundle.manifest.task.classes
-    if arguments.json:
-        document = {"schema": 1, "model": bundle.name, "bundle": {"digest": bundle.digest}, "source": source_spec}
-        print(render_json({**document, **asdict(summary)}))
-    else:
-        print_lines(render_policy(summary, bundle.name, source_spec, classes), sys.stdout)
+    with reader_may_leave():
+        if arguments.json:
+            document = {"schema": 1, "model": bundle.name, "bundle": {"digest": bundle.digest}, "source": source_spec}
+            print(render_json({**document, **asdict(summary)}))
+        else:
+            print_lines(render_policy(summary, bundle.name, source_spec, classes), sys.stdout)
+    if stopping.requested:
+        note(f"edgebench: interrupted. The figures are those of {summary.frames:,} frames.")
+        return Status.INTERRUPTED
     return Status.DONE
 
 
-def _look(bundle: Bundle, source: Source, arguments: argparse.Namespace) -> PolicySummary:
-    """Show the source's frames to the policy."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How many frames the policy has seen."""
+
+    step: int
+    steps: int
+    seconds: float
+    phase: str = "frames"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def _look(bundle: Bundle, source: Source, arguments: argparse.Namespace, stopping: Stopping) -> PolicySummary:
+    """Show the source's frames to the policy, until Ctrl-C."""
     backend, _ = make("backends", arguments.backend)
     network = bundle.network
     preprocess = Preprocessor(*bundle.manifest.input_shape[2:])
-    labelled = source.task == bundle.manifest.task.dataset
-    keep, names, labels = [], [], []
-    with closing(backend.open(bundle, 1)) as opened:
+    task = bundle.manifest.task
+    classes = len(task.classes) if source.task == task.dataset else None
+    keep: list[NDArray[np.float64]] = []
+    names: list[str] = []
+    labels: list[int | None] = []
+    frames = arguments.frames if source.length is None else min(arguments.frames, source.length)
+    with closing(backend.open(bundle, 1)) as opened, progress() as show, suppress(KeyboardInterrupt):
         policy = opened.compile(network.policy_segment())
-        for frame in islice(source.frames(), arguments.frames):
-            keep.append(policy.run(preprocess(frame.image))[1].astype(np.float64))
+        began_s = monotonic()
+        for frame, _ in islice(captured(source, stopping), frames):
+            labels.append(label_of(frame, classes))
+            keep.append(_checked(policy.run(preprocess(frame.image))[1].astype(np.float64), bundle.name, frame.name))
             names.append(frame.name)
-            labels.append(frame.label if labelled else None)
+            show(_Seen(len(keep), frames, monotonic() - began_s))
+    if stopping.requested and not keep:
+        raise KeyboardInterrupt
     if not keep:
         raise RequestError("source", f"{arguments.source} gave no frame", "Choose a source with frames.")
-    full = network.macs(network.full_route)
-    open_routes = [
-        network.full_route[:gate] + "0" + network.full_route[gate + 1 :] for gate in range(len(network.gates))
-    ]
-    shares = [1 - network.macs(route) / full for route in open_routes]
-    assert network.policy is not None
-    return summarise_policy(np.array(keep), names, labels, shares, network.stages[network.policy].macs / full)
+    return summarise_policy(np.array(keep), names, labels, *mac_shares(network))
+
+
+def _checked(keep: NDArray[np.float64], model: str, frame: str) -> NDArray[np.float64]:
+    """Keep-probabilities as the policy gave them, if they are probabilities."""
+    wrong = keep[~((keep >= 0) & (keep <= 1))]
+    if len(wrong):
+        message = f"the policy of {model} gives {wrong[0]:g} for {frame}, which is no probability"
+        raise RequestError("model", message, "Export the bundle again.")
+    return keep

@@ -64,7 +64,8 @@ def _bar(stream: TextIO) -> Iterator[Callable[[Step], None]]:
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
-    with Progress(*columns, console=Console(file=stream)) as bars:
+    # rich would send what is printed meanwhile to the bar's stream: a document on stdout must stay there.
+    with Progress(*columns, console=Console(file=stream), redirect_stdout=False, redirect_stderr=False) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(step: Step) -> None:

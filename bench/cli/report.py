@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from bench.cli.errors import RequestError, Status
+from bench.cli.errors import RequestError, Status, explain
+from bench.cli.streams import note, reader_may_leave
 from bench.records import read_run
 from bench.report.document import document, render_json
 from bench.report.facts import FactsError, RunFacts, facts_from_json
 from bench.report.lines import print_lines
-from bench.report.picture import check_picture, draw_frames
+from bench.report.picture import PictureError, check_picture, draw_frames
 from bench.report.text import render
 from bench.summarise import summarise_run
 from bench.summary import RunSummary
@@ -53,9 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     except FactsError as error:
         raise RequestError("records", f"{arguments.run}: {error}", "Name the folder of a run.") from error
     summary = summarise(facts, recorded.records, recorded.conditions, complete=recorded.complete)
-    show(facts, summary, as_json=arguments.json)
-    draw(arguments.picture, recorded.records, summary)
-    return status_of(summary, strict=arguments.strict)
+    return conclude(arguments, facts, summary, recorded.records)
 
 
 def summarise(facts: RunFacts, records: Sequence[FrameRecord], conditions: Conditions, *, complete: bool) -> RunSummary:
@@ -67,24 +65,39 @@ def summarise(facts: RunFacts, records: Sequence[FrameRecord], conditions: Condi
         None if facts.baseline is None else facts.baseline.name,
         {network.name: network.gates for network in networks},
         conditions,
+        exits={network.name: network.exits for network in networks},
         seeded=facts.seed is not None,
         complete=complete,
     )
 
 
-def show(facts: RunFacts, summary: RunSummary, *, as_json: bool, **more: Any) -> None:
-    """Print the run on stdout; `more` are further keys of the JSON document."""
-    if as_json:
-        print(render_json({**document(facts, summary), **more}))
-    else:
-        print_lines(render(summary, facts), sys.stdout)
+def conclude(
+    arguments: argparse.Namespace,
+    facts: RunFacts,
+    summary: RunSummary,
+    records: Sequence[FrameRecord],
+    error: RequestError | None = None,
+) -> Status:
+    """Draw and print a run.  What went wrong is told beside its figures, not instead of them."""
+    errors = [each for each in (error, _draw(arguments.picture, records, summary)) if each is not None]
+    for each in errors:
+        note(f"edgebench: {each}")
+    with reader_may_leave():
+        if arguments.json:
+            more = {"error": errors[0].to_json()} if errors else {}
+            print(render_json({**document(facts, summary), **more}))
+        else:
+            print_lines(render(summary, facts), sys.stdout)
+    if errors:
+        return errors[0].status
+    return Status.LIMIT_FAILED if arguments.strict and not summary.verdict.trusted else Status.DONE
 
 
-def draw(picture: Path | None, records: Sequence[FrameRecord], summary: RunSummary) -> None:
-    """Draw the picture that was asked for, if there is a frame to draw."""
+def _draw(picture: Path | None, records: Sequence[FrameRecord], summary: RunSummary) -> RequestError | None:
+    """Draw the picture that was asked for, if there is a frame to draw; gives what went wrong."""
     if picture is not None and summary.model.frames > summary.model.failed:
-        draw_frames(picture, records, summary)
-
-
-def status_of(summary: RunSummary, *, strict: bool) -> Status:
-    return Status.LIMIT_FAILED if strict and not summary.verdict.trusted else Status.DONE
+        try:
+            draw_frames(picture, records, summary)
+        except PictureError as error:
+            return explain(error)
+    return None

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 
 from bench import registry
-from bench.cli.bundling import add_bundle_arguments, blaming_the_request, data_folder, finish, prepare
+from bench.cli.arguments import seed
+from bench.cli.bundling import (
+    add_bundle_arguments,
+    blaming_the_request,
+    data_folder,
+    delivered,
+    prepare,
+    show_delivery,
+)
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
 
@@ -25,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(registry.names('recipes'))}")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets (default $EDGEBENCH_DATA)")
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="where checkpoints are kept")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all that is random (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     parser.add_argument("--quick", action="store_true", help="a tiny network and a few steps, to try the way through")
     add_bundle_arguments(parser)
 
@@ -46,4 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
             # Before the training: hours later is no time to find that the test images are not there.
             test = recipe.test(data)
             result = trained(recipe, Workshop(data, arguments.work, arguments.seed, arguments.quick), show)
-        return finish(result, test, arguments, show)
+        delivery = delivered(result, test, arguments, show)
+    return show_delivery(delivery, arguments)

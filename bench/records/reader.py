@@ -13,13 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.rows import COLUMNS, record_of
-from bench.records.run import FRAMES_FILE, RUN_FILE, SCHEMA, RecordsError, Run, with_full_answers
+from bench.records.run import (
+    FRAMES_FILE,
+    MOST_FRAMES_BYTES,
+    MOST_RUN_BYTES,
+    RUN_FILE,
+    SCHEMA,
+    RecordsError,
+    Run,
+    with_full_answers,
+)
 from bench.timeline import FrameRecord
 from bench.verdict import Conditions
 
-# About 8 million rows, and a document larger than any that is written here: beyond, it is no run of ours.
-MOST_FRAMES_BYTES = 1 << 30
-MOST_RUN_BYTES = 16 << 20
 LONGEST_LINE_BYTES = 1 << 17
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -17,6 +18,11 @@ LONGEST_TEXT = 4096
 _UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 _ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
+
+# 146 years; a sum of two still fits 64 bits.
+MOST_NS = 1 << 62
+# No network has as many; the report has a line for each.
+MOST_EXITS = 1000
 
 
 def cells_of(record: FrameRecord) -> list[str | int]:
@@ -43,19 +49,36 @@ def record_of(cells: list[str]) -> FrameRecord:
         for cell, parse in zip(cells, _PARSERS, strict=True):
             values.append(parse(cell))
     except ValueError:
-        wrong = len(values)
-        raise ValueError(f"{cells[wrong][:40]!r} does not fit the column {COLUMNS[wrong]}") from None
-    return FrameRecord(*values)
+        raise _misfit(cells, len(values)) from None
+    record = FrameRecord(*values)
+    if record.predicted is not None and record.inference_ns == 0:
+        raise _misfit(cells, COLUMNS.index("inference_ns"))
+    return record
+
+
+def _misfit(cells: list[str], column: int) -> ValueError:
+    return ValueError(f"{cells[column][:40]!r} does not fit the column {COLUMNS[column]}")
 
 
 def _text(cell: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell) if "\\" in cell else cell
+    # Rows share their texts, which keeps a long run small in memory.
+    return sys.intern(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell) if "\\" in cell else cell)
 
 
 def _integer(cell: str) -> int:
     if not _INTEGER.fullmatch(cell):
         raise ValueError
     return int(cell)
+
+
+def _below(limit: int) -> Callable[[str], int]:
+    def parse(cell: str) -> int:
+        number = _integer(cell)
+        if not 0 <= number < limit:
+            raise ValueError
+        return number
+
+    return parse
 
 
 def _choice(*choices: str) -> Callable[[str], str]:
@@ -81,8 +104,20 @@ _PARSER_OF_TYPE: dict[str, Callable[[str], Any]] = {
     "str | None": _optional(_text),
     "Plan": _choice(*get_args(Plan)),
 }
+
+
+def _parser_of(column: str, kind: str) -> Callable[[str], Any]:
+    if column.endswith("_ns"):
+        parser = _below(MOST_NS)
+    elif column == "exit":
+        parser = _below(MOST_EXITS)
+    else:
+        return _PARSER_OF_TYPE[kind]
+    return _optional(parser) if kind.endswith("None") else parser
+
+
 # Annotations are texts in that module.
 _TYPES = [getattr(kind, "__forward_arg__", kind) for kind in FrameRecord.__annotations__.values()]
-_PARSERS = [_PARSER_OF_TYPE[str(kind)] for kind in _TYPES]
+_PARSERS = [_parser_of(name, str(kind)) for name, kind in zip(COLUMNS, _TYPES, strict=True)]
 _TEXTS = [index for index, kind in enumerate(_TYPES) if str(kind).startswith("str")]
 _WARM_UP = COLUMNS.index("warm_up")

@@ -13,6 +13,10 @@ SCHEMA = 1
 FRAMES_FILE = "frames.csv"
 RUN_FILE = "run.json"
 
+# About 10 million rows, and a document larger than any of ours: what is larger is neither written nor read.
+MOST_FRAMES_BYTES = 1 << 30
+MOST_RUN_BYTES = 16 << 20
+
 # Per network, the class that the full network gives to frames 0, 1, ...; None where it gives none.
 FullAnswers = Mapping[str, Sequence[int | None]]
 

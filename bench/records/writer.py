@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.rows import COLUMNS, cells_of
-from bench.records.run import FRAMES_FILE, RUN_FILE, SCHEMA, FullAnswers, RecordsError
+from bench.records.run import (
+    FRAMES_FILE,
+    MOST_FRAMES_BYTES,
+    MOST_RUN_BYTES,
+    RUN_FILE,
+    SCHEMA,
+    FullAnswers,
+    RecordsError,
+)
 from bench.timeline import FrameRecord
 from bench.verdict import Conditions
 
@@ -38,12 +46,14 @@ class RunWriter:
     frames would wait for, and would save rows from a power cut alone.
 
     Raises:
-        RecordsError: the folder cannot be made, holds files, or cannot be written; rows written before are kept.
+        RecordsError: the folder cannot be made, holds files, cannot be written, or would hold more than `read_run`
+            reads; rows written before are kept.
     """
 
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
         self.folder = folder
         self._rows = 0
+        self._frames_bytes = 0
         self._pending = io.StringIO(newline="")
         self._pending_rows = 0
         self._csv = csv.writer(self._pending, lineterminator="\n")
@@ -71,7 +81,9 @@ class RunWriter:
         content = memoryview(self._pending.getvalue().encode())
         self._pending.seek(0)
         self._pending.truncate()
+        self._frames_bytes += len(content)
         try:
+            self._check_size(FRAMES_FILE, self._frames_bytes, MOST_FRAMES_BYTES)
             with self._stated():
                 while content:
                     content = content[self._frames.write(content) :]
@@ -123,6 +135,7 @@ class RunWriter:
     def _write_run(self, document: dict[str, Any], complete: bool, records: dict[str, Any]) -> None:
         records = {"schema": SCHEMA, "rows": self._rows, **records}
         text = json.dumps({**document, "complete": complete, "records": records}, indent=1, allow_nan=False)
+        self._check_size(RUN_FILE, len(text), MOST_RUN_BYTES)
         path = self.folder / RUN_FILE
         unfinished = path.with_suffix(".json.tmp")
         try:
@@ -137,6 +150,14 @@ class RunWriter:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise
+
+    def _check_size(self, name: str, size_bytes: int, most_bytes: int) -> None:
+        """What would not be read again is not written."""
+        if size_bytes > most_bytes:
+            raise RecordsError(
+                f"{self.folder}: {name} would be larger than the {most_bytes >> 20} MiB that are read; the "
+                f"{self._rows} rows before are kept: make shorter runs"
+            )
 
     @contextlib.contextmanager
     def _stated(self) -> Iterator[None]:

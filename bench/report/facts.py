@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.rows import MOST_EXITS
+
 SCHEMA = 1
 
 
@@ -15,11 +17,16 @@ class FactsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """A network of a run; `digest` is that of its bundle, `gates` how many blocks it can drop."""
+    """A network of a run; `digest` is that of its bundle, `gates` how many blocks it can drop.
+
+    `controller` is the spec of what decided gates and exits; None in runs that did not record it.
+    """
 
     name: str
     digest: str
     gates: int
+    exits: int = 1
+    controller: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,13 @@ class RunFacts:
 def facts_to_json(facts: RunFacts) -> dict[str, Any]:
     """The first keys of the run's document; `facts_from_json` gives the facts back."""
     baseline = facts.baseline
+    of_baseline = None
+    if baseline is not None:
+        of_baseline = {"model": baseline.name, "bundle": _bundle(baseline), "controller": baseline.controller}
     return {
         "schema": SCHEMA,
         "model": facts.model.name,
-        "bundle": {"digest": facts.model.digest, "gates": facts.model.gates},
+        "bundle": _bundle(facts.model),
         "backend": facts.backend,
         "backend_details": dict(facts.backend_details),
         "controller": facts.controller,
@@ -57,9 +67,7 @@ def facts_to_json(facts: RunFacts) -> dict[str, Any]:
         "threads": facts.threads,
         "seed": facts.seed,
         "started": facts.started,
-        "baseline": None
-        if baseline is None
-        else {"model": baseline.name, "bundle": {"digest": baseline.digest, "gates": baseline.gates}},
+        "baseline": of_baseline,
         "environment": dict(facts.environment),
         "run": {"id": facts.run, "folder": facts.folder},
     }
@@ -91,9 +99,22 @@ def facts_from_json(document: Mapping[str, Any]) -> RunFacts:
     )
 
 
+def _bundle(network: NetworkFacts) -> dict[str, Any]:
+    return {"digest": network.digest, "gates": network.gates, "exits": network.exits}
+
+
 def _network(document: Mapping[str, Any]) -> NetworkFacts:
     bundle = _get(document, "bundle", dict)
-    return NetworkFacts(_get(document, "model", str), _get(bundle, "digest", str), _get(bundle, "gates", int))
+    exits = _get({"exits": 1, **bundle}, "exits", int)
+    if not 1 <= exits <= MOST_EXITS:
+        raise FactsError(f"the run's document gives a network {exits} exits: it must be 1 to {MOST_EXITS}")
+    return NetworkFacts(
+        name=_get(document, "model", str),
+        digest=_get(bundle, "digest", str),
+        gates=_get(bundle, "gates", int),
+        exits=exits,
+        controller=None if document.get("controller") is None else _get(document, "controller", str),
+    )
 
 
 def _get(document: Mapping[str, Any], key: str, kind: type) -> Any:

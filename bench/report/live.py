@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from time import monotonic
 from typing import TextIO
+
+from bench.live_state import LiveState
 
 # A terminal is redrawn often enough to look alive; a log file gets a line now and then.
 _TERMINAL_PERIOD_S = 0.25
 _LOG_PERIOD_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class LiveState:
-    """How far a run is; `seconds` since its start, `accuracy_so_far` in [0, 1], None where there is none."""
-
-    frames_done: int
-    frames_total: int | None
-    seconds: float
-    last_ms: float
-    recent_p50_ms: float
-    kept_blocks: float | None
-    accuracy_so_far: float | None
 
 
 def live_line(state: LiveState, duration_s: float | None = None) -> str:

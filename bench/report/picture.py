@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,12 +28,14 @@ def check_picture(path: Path | None) -> None:
     """Refuse, before anything is measured, a picture that could not be drawn afterwards; None is no picture.
 
     Raises:
-        PictureError: matplotlib is missing, or the file's ending names no format.
+        PictureError: matplotlib is missing, or the file's ending names no format, or its folder cannot be written to.
     """
     if path is None:
         return
     if path.suffix.lower() not in FORMATS:
         raise PictureError(f"{path}: a picture's name ends in {', '.join(FORMATS)}")
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise PictureError(f"{path}: {path.parent} is no folder that you may write to: choose another for the picture")
     try:
         import matplotlib  # noqa: F401
     except ImportError:

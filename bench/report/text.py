@@ -46,9 +46,10 @@ def _head(summary: RunSummary, facts: RunFacts) -> list[Line]:
     backend = " ".join(filter(None, (facts.backend, facts.backend_details.get("version"))))
     threads = "1 thread" if facts.threads == 1 else f"{facts.threads} threads"
     lines: list[Line] = [((facts.model.name, "title"), (f" on {facts.source}", ""))]
-    lines += [
-        ((text, "dim"),) for text in _wrapped("", f"{frames}, controller {facts.controller}, {backend}, {threads}")
-    ]
+    how = [f"{frames}, controller {facts.controller}, {backend}, {threads}"]
+    if facts.baseline is not None and facts.baseline.controller is not None:
+        how.append(f"baseline {facts.baseline.name}, controller {facts.baseline.controller}")
+    lines += [((text, "dim"),) for part in how for text in _wrapped("", part)]
     if not summary.complete:
         lines.append((("incomplete: the run ended early, these are the frames before that", "bad"),))
     if not model.frames:
@@ -113,12 +114,12 @@ def _stripped(spans: Sequence[tuple[str, str]]) -> Line:
 
 
 def _routes(model: NetworkSummary) -> list[Line]:
-    entropy = "" if model.route_entropy_bits is None else f", {model.route_entropy_bits:.2f} bits"
+    entropy = "" if model.route_entropy_bits is None else f", {model.route_entropy_bits:.2f} bits over the run"
     several_exits = len(model.exits) > 1
     names = [_path_name(path, several_exits) for path in model.paths[:_ROUTES_SHOWN]]
     width = max(_LABEL - 4, *map(len, names))
     decimals = _decimals(min(path.latency_ms for path in model.paths))
-    header = f"paths ({len(model.paths):,} taken{entropy})"
+    header = f"{len(model.paths):,} paths{entropy}"
     lines: list[Line] = [((f"{header.ljust(width + _BAR + 4)}{'share':>8}{'frames':>9}{'p50 ms':>10}", "title"),)]
     largest = max(path.share for path in model.paths)
     for name, path in zip(names, model.paths, strict=False):
@@ -158,7 +159,7 @@ def _answers(model: NetworkSummary) -> list[Line]:
         lines += _labelled("right answers", value, f"{interval}, {model.accuracy.n:,} labelled frames".lstrip(", "))
     if model.agreement is not None:
         value, interval = _cell(model.agreement, _percent)
-        lines += _labelled("as full network", value, interval)
+        lines += _labelled("as full network", value, f"{interval}, {model.agreement.n:,} frames".lstrip(", "))
     if model.cold_frames:
         lines += _labelled("cold frames", f"{model.cold_frames:,}", "a segment was compiled inside them")
     return lines

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from devices.datasets.official_gtsrb import (
     CLASSES,
@@ -18,6 +17,7 @@ from devices.datasets.official_gtsrb import (
     list_official,
 )
 from devices.datasets.packed import TILE, PackedImages, read_packed
+from devices.resize import resized_bilinear
 from devices.sources.images import ImageError, decode_image
 
 __all__ = ["CLASSES", "LEAKED_CLASS", "LEAKED_TRACK", "Gtsrb", "packed_file", "read_gtsrb"]
@@ -101,7 +101,7 @@ def _from_official(images: list[OfficialImage]) -> Gtsrb:
         except ImageError as error:
             raise ValueError(f"{image.path} {error}; download it again") from None
         height, width = picture.shape[:2]
-        pixels[index] = _resized(picture)
+        pixels[index] = resized_bilinear(picture, TILE)
         rois[index] = np.rint(np.array(image.roi) * TILE / (width, height, width, height))
     return Gtsrb(
         images=pixels,
@@ -111,11 +111,3 @@ def _from_official(images: list[OfficialImage]) -> Gtsrb:
         rois=rois,
         names=np.array([image.name for image in images]),
     )
-
-
-def _resized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # Bilinear without antialiasing, as the packed files were made; Pillow's resize() would smooth.
-    height, width = picture.shape[:2]
-    scale = (width / TILE, 0, 0, 0, height / TILE, 0)
-    resized = Image.fromarray(picture).transform((TILE, TILE), Image.Transform.AFFINE, scale, Image.Resampling.BILINEAR)
-    return np.asarray(resized)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.renderer.tracks import TrackRenderer
+from devices.resize import resized_bilinear
 
 _POSITION_STREAM = 4
 _TRACKS = 2**40  # so many that a training set hardly ever meets the tracks 0, 1, 2, ... that a camera shows
@@ -14,7 +15,7 @@ _TRACKS = 2**40  # so many that a training set hardly ever meets the tracks 0, 1
 def render_batch(count: int, seed: int, size: int = 32) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Independent frames at random positions of random tracks, and their labels.
 
-    The frames are those of `TrackRenderer(seed)` at tracks drawn from 0 .. 2**40 - 1, resized as the shared GTSRB data
+    The frames are those of `TrackRenderer(seed)` at tracks drawn from 0 .. 2**40 - 1, resized as the packed images
     were: the whole picture, bilinear, without antialiasing. Labels are uniform over the 43 classes.
 
     Args:
@@ -40,19 +41,3 @@ def render_batch(count: int, seed: int, size: int = 32) -> tuple[NDArray[np.uint
         images[position] = resized_bilinear(rendered.image, size)
         labels[position] = rendered.label
     return images, labels
-
-
-def resized_bilinear(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Bilinear without antialiasing, half-pixel centres, edges repeated: OpenCV's INTER_LINEAR."""
-    top, bottom, down = _taps(image.shape[0], size)
-    left, right, across = _taps(image.shape[1], size)
-    upper, lower = image[top].astype(np.float32), image[bottom].astype(np.float32)
-    rows = upper + (lower - upper) * down[:, None, None]
-    first, second = rows[:, left], rows[:, right]
-    return np.asarray(first + (second - first) * across[:, None] + np.float32(0.5), dtype=np.uint8)
-
-
-def _taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    position = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
-    lower = np.floor(position).astype(np.intp)
-    return lower, np.minimum(lower + 1, source - 1), (position - lower).astype(np.float32)

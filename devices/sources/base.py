@@ -32,7 +32,8 @@ class SourceError(Exception):
 class Source(Protocol):
     """A stream of frames.
 
-    A source is a dataclass of its options whose first field is the location, the part behind `scheme://`.
+    A source is a dataclass of its options whose first field is the location, the part behind `scheme://`.  It may have
+    `remarks() -> list[str]`: what a user should know after the run, such as files that were skipped.
     """
 
     @property

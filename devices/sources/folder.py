@@ -79,6 +79,10 @@ class Folder:
         if self.skipped.count == len(self._images) + len(self._others):
             raise self._no_image()
 
+    def remarks(self) -> list[str]:
+        """What a user should know when the frames have been read."""
+        return [f"{self._root}: {self.skipped.count} skipped ({self.skipped})"] if self.skipped.count else []
+
     def close(self) -> None:
         """Nothing is held open."""
 

@@ -36,7 +36,8 @@ class Executable(Protocol):
 class Backend(Protocol):
     """Compiles segments of one loaded network; made anew for every network.
 
-    A backend is a dataclass of its options with `open(models, threads)`.
+    A backend is a dataclass of its options with `open(models, threads)`; one with `computes = False` gives no answers
+    that could be right or wrong.
     """
 
     def compile(self, segment: Segment) -> Executable:

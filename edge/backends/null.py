@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from edge.network import Segment
 @dataclass
 class Null:
     """Every keep-probability is 0.5 and every score 0."""
+
+    # Whether an answer is right, or that of the full network, says nothing here, and is left out.
+    computes: ClassVar[bool] = False
 
     def open(self, models: StageModels, threads: int) -> OpenedNull:
         return OpenedNull(models)

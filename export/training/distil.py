@@ -25,8 +25,8 @@ from export.training.supervised import random_route
 class DistilOptions:
     """`keep_low` and `keep_high` bound the keep-probability that a step draws for all its gates."""
 
-    batch: int = 128
-    peak_rate: float = 0.02
+    batch: int
+    peak_rate: float
     keep_low: float = 0.45
     keep_high: float = 0.95
     size: int = 32

@@ -37,9 +37,15 @@ class Examples:
 
 
 class BatchOrder:
-    """Which examples belong to which step: a fresh permutation every epoch, a function of the seed alone."""
+    """Which examples belong to which step: a fresh permutation every epoch, a function of the seed alone.
+
+    Raises:
+        ValueError: there are fewer examples than a batch holds.
+    """
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
+        if count < batch:
+            raise ValueError(f"{count} training images do not fill a batch of {batch}: add images")
         self.steps_per_epoch = count // batch
         self._count, self._batch, self._seed = count, batch, seed
         self._epoch = -1
@@ -48,7 +54,7 @@ class BatchOrder:
     def rows(self, step: int) -> Tensor:
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+            generator = torch.Generator().manual_seed((self._seed * 1_000_003 + epoch) & 0x7FFFFFFFFFFFFFFF)
             self._permutation = torch.randperm(self._count, generator=generator)
             self._epoch = epoch
         return self._permutation[position * self._batch : (position + 1) * self._batch]

@@ -28,11 +28,11 @@ class GumbelOptions:
     """`usage_weight` pulls the mean saving to `target_saving` (a share of the network's MACs); `randomness_weight`
     pulls the mean route entropy up to `target_entropy_bits`; `temperature` is the relaxation's."""
 
-    batch: int = 128
-    backbone_rate: float = 0.01
+    batch: int
+    backbone_rate: float
+    target_saving: float
     policy_rate: float = 0.01
     temperature: float = 1.0
-    target_saving: float = 0.36
     usage_weight: float = 40.0
     target_entropy_bits: float = 5.0
     randomness_weight: float = 0.05

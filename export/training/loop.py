@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
+from export.training.work_file import reading
+
 CHECKPOINT_EVERY_S = 60.0
 
 
@@ -61,7 +63,7 @@ def run_phase(phase: Phase, folder: Path, report: Callable[[Progress], None], re
     """Run `phase` to its end, from the checkpoint in `folder` if there is one.
 
     Raises:
-        ValueError: the checkpoint belongs to a phase of another length.
+        ValueError: the checkpoint is damaged, or belongs to a phase of another length.
     """
     checkpoint = folder / f"{phase.name}.pt"
     start, spent = _load(phase, checkpoint)
@@ -85,15 +87,19 @@ def run_phase(phase: Phase, folder: Path, report: Callable[[Progress], None], re
 def _load(phase: Phase, checkpoint: Path) -> tuple[int, float]:
     if not checkpoint.exists():
         return 0, 0.0
-    saved = torch.load(checkpoint, weights_only=True)
-    if saved["steps"] != phase.steps:
+    damage = "is damaged", "delete it to go on from the phase before"
+    with reading(checkpoint, *damage):
+        saved = torch.load(checkpoint, weights_only=True)
+        steps = saved["steps"]
+    if steps != phase.steps:
         raise ValueError(
-            f"{checkpoint} is from a training of {saved['steps']} steps, this one has {phase.steps}; "
+            f"{checkpoint} is from a training of {steps} steps, this one has {phase.steps}; "
             "finish it with its own options, or delete the folder to start again"
         )
-    for name, holder in phase.state.items():
-        holder.load_state_dict(saved["state"][name])
-    return int(saved["step"]), float(saved["seconds"])
+    with reading(checkpoint, *damage):
+        for name, holder in phase.state.items():
+            holder.load_state_dict(saved["state"][name])
+        return int(saved["step"]), float(saved["seconds"])
 
 
 def _save(phase: Phase, checkpoint: Path, step: int, seconds: float) -> None:

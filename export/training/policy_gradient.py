@@ -28,12 +28,12 @@ class PolicyGradientOptions:
     """`target_saving` is the share of the network's MACs beyond which dropping earns nothing more; `disagreement_cost`
     is the punishment of a changed answer; `curriculum` the share of the steps after which all gates are free."""
 
-    batch: int = 256
-    rate: float = 2e-3
+    batch: int
+    rate: float
+    curriculum: float
     target_saving: float = 0.36
     disagreement_cost: float = 5.0
     entropy_bonus: float = 0.02
-    curriculum: float = 0.5
     size: int = 32
 
 

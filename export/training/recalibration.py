@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
@@ -16,24 +16,40 @@ from export.training.loop import step_generator
 
 
 @torch.no_grad()
+def recalibrate(network: GatedResNet, examples: Examples, seed: int, batches: int, batch: int) -> None:
+    """Set the statistics of the full network to means over augmented training images.
+
+    Training at random depth leaves them averaged over many routes.
+    """
+    with _cumulative_statistics(network):
+        for images, _ in _augmented(examples, seed, batches, batch):
+            network(images)
+
+
+@torch.no_grad()
 def recalibrate_on_routes(
-    network: GatedResNet, policy: DecisionNetwork, examples: Examples, seed: int, batches: int = 40, batch: int = 256
+    network: GatedResNet, policy: DecisionNetwork, examples: Examples, seed: int, batches: int, batch: int
 ) -> None:
     """Set the statistics of `network` to means over augmented training images on routes drawn from `policy`.
 
     Training with soft gates leaves statistics of a network that runs every block; each image now counts only in the
     blocks that its route keeps.
     """
-    augment = Augmentation()
-    order = BatchOrder(len(examples), batch, seed)
     policy.eval()
     with _cumulative_statistics(network):
-        for index in range(batches):
-            generator = step_generator(seed, "recalibrate", index)
-            images, _ = examples.batch(order.rows(index))
-            images = augment(images, 32, generator).contiguous(memory_format=torch.channels_last)
+        for images, generator in _augmented(examples, seed, batches, batch):
             keep = policy(images)
             network.forward_sparse(images, torch.rand(keep.shape, generator=generator) < keep)
+
+
+def _augmented(examples: Examples, seed: int, batches: int, batch: int) -> Iterator[tuple[Tensor, torch.Generator]]:
+    """Each batch, and the generator that augmented it."""
+    augment = Augmentation()
+    order = BatchOrder(len(examples), batch, seed)
+    for index in range(batches):
+        generator = step_generator(seed, "recalibrate", index)
+        images, _ = examples.batch(order.rows(index))
+        yield augment(images, 32, generator).contiguous(memory_format=torch.channels_last), generator
 
 
 @contextmanager
@@ -45,7 +61,9 @@ def _cumulative_statistics(network: nn.Module) -> Iterator[None]:
         norm.reset_running_stats()
         norm.momentum = None
     network.train()
-    yield
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        network.eval()

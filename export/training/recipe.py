@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
 from export.training.examples import Examples
 from export.training.loop import Progress
+from export.training.work_file import reading
 
 Report: TypeAlias = Callable[[Progress], None]
 
@@ -90,7 +92,7 @@ def trained(recipe: Recipe, workshop: Workshop, report: Report) -> Trained:
     """The networks of `recipe`, from the file in the work folder, or trained and kept there.
 
     Raises:
-        ValueError: the work folder belongs to a training with other options.
+        ValueError: the work folder belongs to a training with other options or other data, or is damaged.
     """
     _claim(workshop)
     path = workshop.work / f"{recipe.name}.pt"
@@ -103,18 +105,52 @@ def trained(recipe: Recipe, workshop: Workshop, report: Report) -> Trained:
 
 def _claim(workshop: Workshop) -> None:
     """Write the options into the work folder, or refuse a folder with others: checkpoints must not be mixed."""
-    path = workshop.work / "options.json"
-    wanted = {"seed": workshop.seed, "quick": workshop.quick}
+    path = _options_file(workshop.work)
     if not path.exists():
         workshop.work.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(wanted), encoding="utf-8")
-        temporary.replace(path)
-    elif (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+        _write_options(path, workshop, None)
+        return
+    with _reading_options(path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        seed, quick = found["seed"], found["quick"]
+    if (seed, quick) != (workshop.seed, workshop.quick):
         raise ValueError(
-            f"{workshop.work} holds a training with --seed {found['seed']}{' --quick' if found['quick'] else ''}: use "
-            "the same options, or another work folder"
+            f"{workshop.work} holds a training with --seed {seed}{' --quick' if quick else ''}: use the same options, "
+            "or another work folder"
         )
+
+
+def claim_data(workshop: Workshop, digests: Mapping[str, str]) -> None:
+    """Write the digests of the training data into a work folder that `trained` claimed, or refuse one with others.
+
+    Raises:
+        ValueError: the checkpoints there are from other data.
+    """
+    path = _options_file(workshop.work)
+    with _reading_options(path):
+        found = json.loads(path.read_text(encoding="utf-8")).get("data")
+    if found is None:
+        _write_options(path, workshop, digests)
+    elif found != digests:
+        raise ValueError(
+            f"{workshop.work} holds a training on other data than {workshop.data}: name the same data, or another work "
+            "folder"
+        )
+
+
+def _options_file(work: Path) -> Path:
+    return work / "options.json"
+
+
+def _reading_options(path: Path) -> AbstractContextManager[None]:
+    return reading(path, "is damaged", "delete it, and give the options and the data with which the training began")
+
+
+def _write_options(path: Path, workshop: Workshop, digests: Mapping[str, str] | None) -> None:
+    options = {"seed": workshop.seed, "quick": workshop.quick, "data": digests}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(options), encoding="utf-8")
+    temporary.replace(path)
 
 
 def save_trained(result: Trained, path: Path) -> None:
@@ -142,17 +178,18 @@ def load_trained(path: Path, find_recipe: Callable[[str], Recipe]) -> Trained:
     Raises:
         ValueError: the file is not one of a finished training.
     """
-    try:
+    damage = (
+        "is not the file of a finished training",
+        "run edgebench train, with this file deleted if it lies in the work folder",
+    )
+    with reading(path, *damage):
         # Weights only: a pickle from elsewhere must not run code.
         saved = torch.load(path, weights_only=True)
-        recipe = find_recipe(saved["recipe"])
+        name = saved["recipe"]
+    recipe = find_recipe(name)
+    with reading(path, *damage):
         networks = recipe.build(saved["seed"], saved["quick"])
         networks.network.load_state_dict(saved["network"])
         if networks.policy is not None:
             networks.policy.load_state_dict(saved["policy"])
         return Trained(recipe, saved["seed"], saved["quick"], networks, saved["data_digests"], saved["torch_version"])
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # unpickling and loading raise whatever the bytes make them raise
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} is not the file of a finished training ({reason}): run edgebench train") from error

@@ -18,9 +18,10 @@ from export.training.examples import Examples
 from export.training.gumbel import GumbelOptions, joint_phase
 from export.training.loop import Progress, run_phase
 from export.training.policy_gradient import PolicyGradientOptions, policy_gradient_phase
-from export.training.recalibration import recalibrate_on_routes
-from export.training.recipe import Networks, Recipe, Report, Workshop, examples_digest, trained
-from export.training.supervised import SupervisedOptions, recalibrate, supervised_phase, weight_decay_groups
+from export.training.recalibration import recalibrate, recalibrate_on_routes
+from export.training.recipe import Networks, Recipe, Report, Workshop, claim_data, examples_digest, trained
+from export.training.supervised import SupervisedOptions, supervised_phase, weight_decay_groups
+from export.training.work_file import reading
 
 _RENDERED = 9000
 _QUICK_BATCH = 16
@@ -64,10 +65,7 @@ def _train_resnet18(networks: Networks, workshop: Workshop, report: Report) -> M
     curve["first_step"] = first
     phase = supervised_phase("32px", network, optimizer, mixed, size=32, steps=last, options=options, **curve)
     run_phase(phase, workshop.work, report)
-    if quick:
-        recalibrate(network, mixed, seed, batches=2, batch=_QUICK_BATCH)
-    else:
-        recalibrate(network, mixed, seed)
+    recalibrate(network, mixed, seed, *((2, _QUICK_BATCH) if quick else (40, 256)))
     return digests
 
 
@@ -157,6 +155,7 @@ def _traffic_signs(workshop: Workshop, report: Report) -> tuple[Examples, Exampl
     real = Examples.from_arrays(data.images, data.labels)
     rendered = _rendered(workshop, report)
     digests = {"gtsrb/train": examples_digest(real), "rendered": examples_digest(rendered)}
+    claim_data(workshop, digests)
     return real, real.joined(rendered), digests
 
 
@@ -173,5 +172,7 @@ def _rendered(workshop: Workshop, report: Report) -> Examples:
             np.savez(file, images=images, labels=labels)
         temporary.replace(path)
         report(Progress("rendering", count, count, time.monotonic() - began, {}))
-    with np.load(path, allow_pickle=False) as archive:
+    damaged = reading(path, "is damaged", "delete it, and the frames are rendered again")
+    # Opened here, since np.load leaves a damaged archive open.
+    with damaged, path.open("rb") as stored, np.load(stored, allow_pickle=False) as archive:
         return Examples.from_arrays(archive["images"], archive["labels"])

@@ -78,37 +78,3 @@ def supervised_phase(
         return {"loss": loss.item(), "accuracy": (scores.argmax(1) == labels).float().mean().item()}
 
     return Phase(name, steps, {"network": network, "optimizer": optimizer}, step)
-
-
-@torch.no_grad()
-def recalibrate(network: GatedResNet, examples: Examples, seed: int, batches: int = 40, batch: int = 256) -> None:
-    """Set the batch-norm statistics of the full network to means over augmented training images.
-
-    Training at random depth leaves them averaged over many routes.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative mean
-    network.train()
-    augment = Augmentation()
-    order = BatchOrder(len(examples), batch, seed)
-    for index in range(batches):
-        images, _ = examples.batch(order.rows(index))
-        images = augment(images, 32, step_generator(seed, "recalibrate", index))
-        network(images.contiguous(memory_format=torch.channels_last))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
-
-
-@torch.no_grad()
-def accuracy(network: nn.Module, examples: Examples, batch: int = 250) -> float:
-    """Share of right answers of the full network, in [0, 1]."""
-    network.eval()
-    right = 0
-    for rows in torch.split(torch.arange(len(examples)), batch):
-        images, labels = examples.batch(rows)
-        right += int((network(images.contiguous(memory_format=torch.channels_last)).argmax(1) == labels).sum())
-    return right / len(examples)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from bench.harness import Contender, Limits, measure
+from bench import harness
+from bench.harness import Contender, Limits, full_answers, measure
+from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame, SourceError
-from edge.preprocess import Preprocessor
+from edge.preprocess import Preprocessor, RegionError
 from edge.runtime import FrameError, Inference, Timings
 
 NO_WARM_UP = {"warm_up_frames": 0}
@@ -76,15 +78,18 @@ class Rows(list[FrameRecord]):
 def run(*contenders, source=None, frames=None, duration_s=None, **options):
     rows = Rows()
     limits = Limits(frames, duration_s, **options.pop("limits", NO_WARM_UP))
-    outcome = measure(
-        contenders,
-        source or Frames(10),
-        Preprocessor(4, 4),
-        limits,
-        rows,
-        options.pop("show", lambda state: None),
-        **options,
-    )
+    show = options.pop("show", lambda state: None)
+    with Stopping() as stopping:
+        outcome = measure(
+            contenders,
+            source or Frames(10),
+            Preprocessor(4, 4),
+            limits,
+            rows,
+            show,
+            stopping,
+            **{"classes": 3, **options},
+        )
     return rows, outcome
 
 
@@ -95,7 +100,7 @@ def test_every_frame_is_recorded_once_per_network_with_its_answer():
     ]
     assert all(row.predicted == row.label == row.frame % 3 for row in rows)
     assert [row.name for row in rows[::2]] == [f"frame {index}" for index in range(10)]
-    assert (outcome.frames, outcome.interrupted, outcome.source_error) == (10, False, None)
+    assert (outcome.frames, outcome.interrupted, outcome.error) == (10, False, None)
 
 
 def test_the_order_of_the_networks_alternates_and_is_recorded():
@@ -143,21 +148,86 @@ def test_a_limit_of_time_ends_the_run():
 
 
 def test_labels_of_another_task_are_left_out():
-    rows, _ = run(Contender("a", FakeRuntime("a")), labelled=False)
+    rows, _ = run(Contender("a", FakeRuntime("a")), classes=None)
     assert {row.label for row in rows} == {None}
+
+
+def test_a_label_that_is_no_class_ends_the_run_with_its_frame():
+    rows, outcome = run(Contender("a", FakeRuntime("a")), classes=2)
+    assert len(rows) == 2
+    assert str(outcome.error) == "label 2 of frame 2 is none of the 2 classes"
 
 
 def test_the_full_network_is_asked_after_the_run_about_the_same_inputs():
     full = FakeRuntime("full", classes=2)
-    _, outcome = run(Contender("a", FakeRuntime("a"), full), Contender("b", FakeRuntime("b")), source=Frames(10))
-    assert outcome.full_answers == {"a": [index % 2 for index in range(10)]}
+    contenders = (Contender("a", FakeRuntime("a"), full), Contender("b", FakeRuntime("b")))
+    _, outcome = run(*contenders, source=Frames(10))
+    assert full.seen == []
+    assert full_answers(contenders, outcome.inputs, Stopping()) == {"a": [index % 2 for index in range(10)]}
     assert full.seen == list(range(10))
+
+
+def test_as_many_inputs_are_kept_as_fit(monkeypatch):
+    monkeypatch.setattr(harness, "KEPT_INPUTS_BYTES", 3 * 4 * 3 * 4 * 4 + 1)
+    assert len(run(Contender("a", FakeRuntime("a"), FakeRuntime("full")))[1].inputs) == 3
+
+
+def test_without_a_reference_no_input_is_kept():
+    assert not run(Contender("a", FakeRuntime("a")))[1].inputs
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_ends_the_questions_to_the_full_network_and_keeps_its_answers(signals):
+    class Signalled(FakeRuntime):
+        def infer(self, image):
+            if len(self.seen) == 4:
+                for _ in range(signals):
+                    os.kill(os.getpid(), signal.SIGINT)
+            return super().infer(image)
+
+    contenders = (Contender("a", FakeRuntime("a"), Signalled("full")),)
+    _, outcome = run(*contenders)
+    with Stopping() as stopping:
+        answers = full_answers(contenders, outcome.inputs, stopping)
+    assert not outcome.interrupted
+    assert answers == {"a": [0, 1, 2, 0, 1][: 6 - signals]}
+
+
+@dataclass
+class Regions(Frames):
+    """Frames whose marked region is `marked`, one for each."""
+
+    marked: tuple = ()
+
+    def frames(self) -> Iterator[Frame]:
+        for frame, roi in zip(super().frames(), self.marked, strict=False):
+            yield Frame(frame.image, frame.name, frame.label, roi=roi)
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ((0, 0, 9, 9), "frame 1: the region (0, 0, 9, 9) does not lie inside a frame of 4x4 pixels"),
+        (None, "frame 1: the source marks no region; leave out --roi frame"),
+    ],
+)
+def test_a_region_that_does_not_fit_ends_the_run_in_good_order(second, sentence):
+    source = Regions(2, marked=((0, 0, 2, 2), second))
+    rows, outcome = run(Contender("a", FakeRuntime("a")), source=source, roi="frame")
+    assert (len(rows), outcome.frames, outcome.interrupted) == (1, 1, False)
+    assert isinstance(outcome.error, RegionError)
+    assert str(outcome.error) == sentence
+
+
+def test_a_first_frame_without_its_region_is_an_error():
+    with pytest.raises(RegionError, match="frame 0: the source marks no region"):
+        run(Contender("a", FakeRuntime("a")), roi="frame")
 
 
 def test_a_source_that_breaks_off_keeps_what_was_measured():
     rows, outcome = run(Contender("a", FakeRuntime("a")), source=Frames(5, error="clip.mp4 broke off after 5 frames"))
     assert len(rows) == 5
-    assert outcome.source_error == "clip.mp4 broke off after 5 frames"
+    assert str(outcome.error) == "clip.mp4 broke off after 5 frames"
 
 
 def test_a_source_that_gives_nothing_at_all_is_an_error():

@@ -31,6 +31,11 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         check_picture(tmp_path / "frames.gif")
 
 
+def test_a_folder_that_is_not_there_is_said_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"missing is no folder that you may write to"):
+        check_picture(tmp_path / "missing" / "frames.png")
+
+
 def test_no_picture_needs_nothing() -> None:
     check_picture(None)
 

@@ -6,8 +6,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+import toys
 
-from bench.policy import route_entropy_bits, summarise_policy
+from bench.policy import mac_shares, route_entropy_bits, summarise_policy
+from edge.bundle import open_bundle
 
 
 def test_the_entropy_of_a_route_is_that_of_all_routes_enumerated():
@@ -30,6 +32,18 @@ def test_what_is_saved_is_the_expectation_over_routes_less_the_policy():
     keep = (0.25, 0.5)
     drawn = np.random.default_rng(1).random((200_000, 2)) < keep
     assert summarised([keep]).saved == pytest.approx(((~drawn) @ (0.3, 0.1)).mean() - 0.02, abs=2e-3)
+
+
+def test_the_shares_of_macs_are_those_of_the_stages(tmp_path):
+    network = open_bundle(toys.both_bundle(tmp_path / "toy", classes=5, size=8)).network
+    full = sum(network.stages[stage].macs for stage in (*network.order, network.exits[-1].head))
+    gates, policy = mac_shares(network)
+    bypassed = [network.stages[gate.bypass].macs if gate.bypass else 0 for gate in network.gates]
+    expected = [
+        (network.stages[gate.block].macs - bypass) / full for gate, bypass in zip(network.gates, bypassed, strict=True)
+    ]
+    assert gates == pytest.approx(expected)
+    assert policy == pytest.approx(network.stages[network.policy].macs / full)
 
 
 def test_classes_are_averaged_apart_and_frames_without_a_label_belong_to_none():

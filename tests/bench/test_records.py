@@ -56,6 +56,7 @@ texts = st.text(st.characters(), max_size=30) | st.sampled_from(
     ]
 )
 integers = st.integers(-(2**63) + 1, 2**63 - 1)
+times = st.integers(0, 2**62 - 1)
 record_strategy = st.builds(
     FrameRecord,
     frame=integers,
@@ -63,15 +64,15 @@ record_strategy = st.builds(
     network=texts,
     position=integers,
     warm_up=st.booleans(),
-    arrival_ns=integers,
-    capture_ns=st.none() | integers,
-    preprocess_ns=integers,
-    policy_ns=integers,
-    decision_ns=integers,
-    segments_ns=integers,
-    inference_ns=integers,
+    arrival_ns=times,
+    capture_ns=st.none() | times,
+    preprocess_ns=times,
+    policy_ns=times,
+    decision_ns=times,
+    segments_ns=times,
+    inference_ns=times.filter(bool),
     route=texts,
-    exit=integers,
+    exit=st.integers(0, 999),
     plan=st.sampled_from(["fused", "chain", "cold"]),
     label=st.none() | integers,
     predicted=st.none() | integers,
@@ -228,6 +229,64 @@ def test_garbage_is_refused_with_its_line(tmp_path: Path, lines: bytes, message:
         read_run(tmp_path / "run")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", [column for column in COLUMNS if column.endswith("_ns")])
+@pytest.mark.parametrize("cell", ["-1", "9999999999999999999", str(2**62)])
+def test_times_that_no_clock_gave_are_refused(column: str, cell: str) -> None:
+    cells = [str(each) for each in cells_of(RECORD)]
+    cells[COLUMNS.index(column)] = cell
+    with pytest.raises(ValueError, match=f"'{cell}' does not fit the column {column}"):
+        record_of(cells)
+
+
+@pytest.mark.parametrize("cell", ["-1", "1000", "9999999999"])
+def test_exits_that_no_network_has_are_refused(cell: str) -> None:
+    cells = [str(each) for each in cells_of(RECORD)]
+    cells[COLUMNS.index("exit")] = cell
+    with pytest.raises(ValueError, match=f"'{cell}' does not fit the column exit"):
+        record_of(cells)
+
+
+def test_an_answer_took_time_and_a_failed_frame_may_have_none() -> None:
+    failed = RECORD._replace(inference_ns=0, predicted=None)
+    assert record_of([str(cell) for cell in cells_of(failed)]) == failed
+    with pytest.raises(ValueError, match="'0' does not fit the column inference_ns"):
+        record_of([str(cell) for cell in cells_of(failed._replace(predicted=1))])
+
+
+def test_rows_share_their_texts() -> None:
+    first, second = (record_of([str(cell) for cell in cells_of(RECORD)]) for _ in range(2))
+    assert all(getattr(first, name) is getattr(second, name) for name in ("name", "network", "route", "plan"))
+
+
+def append_all(writer: RunWriter, frames: int) -> None:
+    for frame in range(frames):
+        writer.append(RECORD._replace(frame=frame))
+
+
+def test_a_run_ends_before_its_rows_are_more_than_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("reader", "writer"):
+        monkeypatch.setattr(f"bench.records.{module}.MOST_FRAMES_BYTES", 1 << 20)
+    writer = RunWriter(tmp_path / "run", {"model": "gusodrop"})
+    with pytest.raises(RecordsError, match=r"frames\.csv would be larger than the 1 MiB that are read; the \d+ rows"):
+        append_all(writer, 20_000)
+    writer.close()
+    run = read_run(tmp_path / "run")
+    assert len(run.records) > 9_000
+    assert [record.frame for record in run.records] == list(range(len(run.records)))
+    assert not run.complete
+
+
+def test_a_document_larger_than_is_read_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("reader", "writer"):
+        monkeypatch.setattr(f"bench.records.{module}.MOST_RUN_BYTES", 1 << 20)
+    writer = RunWriter(tmp_path / "run", {"model": "gusodrop"})
+    writer.append(RECORD)
+    with pytest.raises(RecordsError, match=r"run\.json would be larger than the 1 MiB that are read; the 1 rows"):
+        writer.finish({"note": "x" * (1 << 20)})
+    run = read_run(tmp_path / "run")
+    assert (run.document, run.records, run.complete) == ({"model": "gusodrop"}, [RECORD], False)
 
 
 def changed(**changes: object) -> str:

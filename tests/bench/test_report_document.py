@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import runs
 
 from bench.report.document import document, render_json
-from bench.report.facts import facts_from_json, facts_to_json
+from bench.report.facts import FactsError, NetworkFacts, facts_from_json, facts_to_json
 from bench.summarise import summarise_run
 from bench.summary import Estimate, LatencySummary, NetworkSummary, PathSummary, RunSummary, Verdict
 
@@ -119,6 +120,34 @@ def test_the_facts_of_a_run_are_read_back(baseline: bool, seed: int | None) -> N
     facts = runs.facts(baseline, seed)
 
     assert facts_from_json(json.loads(json.dumps(facts_to_json(facts)))) == facts
+
+
+def test_exits_and_controllers_are_read_back() -> None:
+    model, baseline = NetworkFacts("sdn", "ab", 0, 3, "fixed:0"), NetworkFacts("resnet18", "cd", 8, 2, "all")
+    facts = replace(runs.facts(), model=model, baseline=baseline, controller="fixed:0")
+
+    assert facts_from_json(json.loads(json.dumps(facts_to_json(facts)))) == facts
+
+
+def test_runs_from_before_exits_and_the_baselines_controller_are_read() -> None:
+    written = facts_to_json(runs.facts(baseline=True))
+    for network in (written, written["baseline"]):
+        del network["bundle"]["exits"]
+    del written["baseline"]["controller"]
+
+    facts = facts_from_json(written)
+
+    assert facts.baseline is not None
+    assert (facts.model.exits, facts.baseline.exits, facts.baseline.controller) == (1, 1, None)
+
+
+@pytest.mark.parametrize("exits", [0, -1, 10**15, True, "3", None])
+def test_exits_that_no_network_has_are_refused(exits: object) -> None:
+    written = facts_to_json(runs.facts())
+    written["bundle"]["exits"] = exits
+
+    with pytest.raises(FactsError, match="exits"):
+        facts_from_json(written)
 
 
 def test_the_facts_are_read_back_from_the_whole_document() -> None:

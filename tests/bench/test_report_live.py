@@ -6,8 +6,9 @@ import io
 
 import pytest
 
+from bench.live_state import LiveState
 from bench.report import live
-from bench.report.live import LiveLine, LiveState, clock, live_line, seconds_left
+from bench.report.live import LiveLine, clock, live_line, seconds_left
 
 
 def state(done: int = 100, total: int | None = 400, seconds: float = 10.0) -> LiveState:

@@ -97,6 +97,24 @@ def test_markup_in_names_is_text_on_a_terminal(terminal: Terminal) -> None:
     assert "[bold]x[/bold]" in terminal.printed
 
 
+def test_head_and_answers_say_what_they_stand_on() -> None:
+    of = summary()
+    shown = text(replace(of, model=replace(of.model, agreement=estimate(0.971, 0.96, 0.98))))
+
+    assert "baseline resnet18, controller all\n" in shown
+    assert f"{len(of.model.paths)} paths, {of.model.route_entropy_bits:.2f} bits over the run  " in shown
+    assert "as full network   97.10%  96.00 to 98.00%, 100 frames\n" in shown
+
+
+def test_the_last_exit_is_that_of_the_network_taken_or_not() -> None:
+    records = [record._replace(exit=1) for record in runs.records(runs.facts(), 60)]
+    of = summarise_run(records, "gusodrop", None, {}, runs.QUIET, exits={"gusodrop": 3}, seeded=False, complete=True)
+    shown = text(of)
+
+    assert "  1               ████████████████████  100.0%       40\n" in shown
+    assert "  2 (the last)                            0.0%        0\n" in shown
+
+
 def estimate(value: float, low: float, high: float) -> Estimate:
     return Estimate(value, low, high, 100)
 

@@ -130,7 +130,7 @@ def test_what_was_not_measured_is_none() -> None:
 
 def test_no_frame_at_all_is_no_figure_at_all() -> None:
     summary = summarise_network([], "model", 2)
-    assert (summary.frames, summary.failed, summary.paths, summary.exits) == (0, 0, [], [])
+    assert (summary.frames, summary.failed, summary.paths, summary.exits) == (0, 0, [], [0])
     assert summary.route_entropy_bits is None
     assert dataclasses.astuple(summary.latency_ms["inference"]) == (None,) * 6
 
@@ -208,7 +208,10 @@ def test_a_quiet_run_is_trusted_without_a_finding() -> None:
 
 def test_what_the_frames_show_reaches_the_verdict() -> None:
     slower = list(np.array(jittered(300, 5)) * np.linspace(1, 1.5, 300))
-    records = [frame(number, ms, plan="cold" if number < 5 else "fused") for number, ms in enumerate(slower)]
+    records = [
+        frame(number, ms, route="11" if number % 2 else "01", plan="cold" if number < 5 else "fused")
+        for number, ms in enumerate(slower)
+    ]
     records += [failed(number) for number in range(300, 310)]
     summary = summarise_run(records, "model", None, {"model": 2}, QUIET, seeded=True, complete=False)
     assert not summary.verdict.trusted
@@ -222,6 +225,23 @@ def test_what_the_frames_show_reaches_the_verdict() -> None:
         ("the run is incomplete", "note"),
         ("the run is repeatable", "note"),
     ]
+
+
+@pytest.mark.parametrize(("routes", "said"), [(["11", "01"], True), (["11", "11"], False)])
+def test_a_seed_is_a_finding_where_gates_were_drawn(routes: list[str], said: bool) -> None:
+    records = [frame(number, route=routes[number % 2]) for number in range(10)]
+    verdict = summarise_run(records, "model", None, {"model": 2}, QUIET, seeded=True, complete=True).verdict
+    assert ("the run is repeatable" in [finding.what for finding in verdict.findings]) == said
+
+
+def test_every_exit_of_a_network_is_counted_whether_taken_or_not() -> None:
+    records = [frame(number, exit=1) for number in range(3)] + [frame(0, network="baseline", route="")]
+    summary = summarise_run(
+        records, "model", "baseline", {}, QUIET, exits={"model": 3, "baseline": 2}, seeded=False, complete=True
+    )
+    assert summary.model.exits == [0, 3, 0]
+    assert summary.baseline is not None
+    assert summary.baseline.exits == [1, 0]
 
 
 def test_a_run_without_frames_says_so() -> None:

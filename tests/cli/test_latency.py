@@ -59,7 +59,7 @@ def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_document_of_a_run_is_what_report_shows(edgebench, gated: Path, stream: str) -> None:
-    words = ("--source", stream, "--backend", "null", "--seed", "3", "--out", "monday", "--json")
+    words = ("--source", stream, "--seed", "3", "--out", "monday", "--json")
 
     ended = edgebench("latency", "--model", str(gated), "--baseline", str(gated), *words)
 
@@ -67,11 +67,16 @@ def test_the_document_of_a_run_is_what_report_shows(edgebench, gated: Path, stre
     document = json.loads(ended.out)
     assert document["model"] == "toy-gated"
     assert document["source"] == stream
-    assert (document["backend"], document["controller"], document["seed"]) == ("null", "gusodrop", 3)
+    assert (document["backend"], document["controller"], document["seed"]) == ("onnxruntime", "gusodrop", 3)
     assert (document["frames"], document["complete"]) == (FRAMES, True)
     assert document["accuracy"]["n"] == FRAMES
-    assert document["agreement"]["value"] == 1
+    assert document["agreement"]["n"] == FRAMES
     assert document["baseline"]["model"] == "toy-gated-baseline"
+    assert document["baseline"]["controller"] == "gusodrop"
+    # One seed, and yet other draws: the bundle is the same.
+    routes = [{each["route"]: each["count"] for each in of["paths"]} for of in (document, document["baseline"])]
+    assert routes[0] != routes[1]
+    assert f"asking the full network about {FRAMES} frames\n" in ended.err
     assert document["run"] == {"id": "monday", "folder": "monday"}
     assert document["environment"]["python"]
     assert json.loads(edgebench("report", "monday", "--json").out) == document
@@ -96,6 +101,15 @@ def test_the_same_seed_takes_the_same_routes(edgebench, gated: Path, stream: str
     assert [(path["route"], path["count"]) for path in first] == [(path["route"], path["count"]) for path in second]
 
 
+def test_a_backend_that_computes_nothing_is_right_about_nothing(edgebench, gated: Path, stream: str) -> None:
+    document = json.loads(
+        edgebench("latency", "--model", str(gated), "--source", stream, "--backend", "null", "--json").out
+    )
+
+    assert document["frames"] == FRAMES
+    assert (document["accuracy"], document["agreement"]) == (None, None)
+
+
 def test_strict_refuses_a_run_that_is_too_short(edgebench, gated: Path, stream: str) -> None:
     words = ("--source", stream, "--backend", "null", "--frames", "5")
 
@@ -105,9 +119,7 @@ def test_strict_refuses_a_run_that_is_too_short(edgebench, gated: Path, stream: 
 def test_labels_of_another_data_set_are_left_out_and_said_to_be(edgebench, gated: Path, tmp_path: Path) -> None:
     write_recorded(tmp_path / "other.npz", np.zeros((3, 32, 32, 3), np.uint8), labels=np.zeros(3, int), task="gtsrb")
 
-    ended = edgebench(
-        "latency", "--model", str(gated), "--source", "recorded://other.npz", "--backend", "null", "--json"
-    )
+    ended = edgebench("latency", "--model", str(gated), "--source", "recorded://other.npz", "--json")
 
     assert json.loads(ended.out)["accuracy"] is None
     assert "note: the labels are those of gtsrb, not of toy; accuracy is left out\n" in ended.err
@@ -172,7 +184,9 @@ def test_an_interrupted_run_is_shown_and_kept(gated: Path, tmp_path: Path, name:
         (("--backend", "abacus"), "there is no backend 'abacus': known are "),
         (("--source", "nowhere://0"), "there is no source 'nowhere': known are "),
         (("--source", "recorded://none.npz"), "none.npz does not exist: "),
-        (("--roi", "0,0,33,10"), "the region (0, 0, 33, 10) does not lie inside a frame of 32x32 pixels"),
+        (("--roi", "0,0,33,10"), "frame 0: the region (0, 0, 33, 10) does not lie inside a frame of 32x32 pixels"),
+        (("--roi", "frame"), "frame 0: the source marks no region; leave out --roi frame"),
+        (("--picture", "none/frames.png"), "none/frames.png: none is no folder that you may write to: "),
         (("--out", "."), ". already holds files: name a new folder for the run, or empty this one"),
     ],
 )

@@ -24,6 +24,7 @@ IMPORTED_BY_HELP = [
     "bench.cli.errors",
     "bench.cli.interruption",
     "bench.cli.main",
+    "bench.cli.streams",
 ]
 HEAVY = {"numpy", "onnx", "onnxruntime", "rich", "PIL", "torch", "psutil", "av"}
 
@@ -213,7 +214,7 @@ def test_known_errors_keep_their_sentence(error: Exception, code: str, text: str
 
 
 def test_a_request_error_is_told_as_it_is() -> None:
-    error = RequestError("source", "the camera is gone.", "Plug it in.", Status.DEVICE_LOST)
+    error = RequestError("source", "the camera is gone.", "Plug it in.", Status.BROKEN_OFF)
 
     assert explain(error) is error
     assert str(error) == "the camera is gone. Plug it in."
@@ -228,8 +229,9 @@ def test_the_names_of_known_errors_are_those_of_the_layers() -> None:
     from devices.sources.base import SourceError
     from edge.backends.base import BackendError
     from edge.bundle import BundleError as OfBundle
+    from edge.preprocess import RegionError
 
-    layers = {OfBundle, SourceError, BackendError, RecordsError, SpecError, PluginError, PictureError}
+    layers = {OfBundle, SourceError, BackendError, RecordsError, SpecError, PluginError, PictureError, RegionError}
     assert {layer.__name__ for layer in layers} == set(_CODES)
 
 
@@ -240,6 +242,17 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     os.close(write_end)
 
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [("report", "nowhere"), ("report", "nowhere", "--json")])
+def test_a_refusal_keeps_its_status_when_nobody_reads_it(words: tuple[str, ...]) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "bench", *words]
+    ended = subprocess.run(command, stdout=write_end, stderr=write_end, check=False)
+    os.close(write_end)
+
+    assert ended.returncode == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -27,7 +27,22 @@ def test_the_document(edgebench, everything: Path) -> None:
 
     assert (model["name"], model["digest"], model["size_bytes"]) == (bundle.name, bundle.digest, bundle.size_bytes)
     assert (model["gates"], model["exits"]) == (len(bundle.network.gates), len(bundle.network.exits))
-    assert model["accuracy"]["low"] <= model["accuracy"]["value"] <= model["accuracy"]["high"]
+    assert model["accuracy"] == {
+        "value": 0.97,
+        "low": 0.96,
+        "high": 0.98,
+        "n": 1000,
+        "draws": 5,
+        "data": "toy test",
+    }
+    assert model["macs"] == bundle.network.macs(bundle.network.full_route)
+    assert model["policy_macs"] == bundle.network.stages["policy"].macs > 0
+
+
+def test_what_a_network_lacks_is_null(edgebench, exits: Path) -> None:
+    (model,) = json.loads(edgebench("models", str(exits), "--json").out)["models"]
+
+    assert (model["policy_macs"], model["accuracy"]) == (None, None)
 
 
 def test_all_shipped_models_are_listed(edgebench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_strict_is_content_with_a_trusted_run(edgebench, tmp_path: Path) -> None
     runs.write_run(tmp_path / "monday", runs.facts(), 1000)
 
     assert edgebench("report", "monday", "--strict").status == 0
+
+
+def test_every_exit_of_the_network_is_told_though_no_frame_reached_it(edgebench, tmp_path: Path) -> None:
+    facts = runs.facts()
+    runs.write_run(tmp_path / "monday", replace(facts, model=replace(facts.model, exits=3)), 50)
+
+    assert len(json.loads(edgebench("report", "monday", "--json").out)["exits"]) == 3
 
 
 def test_a_moved_run_is_shown_where_it_is(edgebench, tmp_path: Path) -> None:

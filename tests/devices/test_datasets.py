@@ -12,6 +12,7 @@ from devices.datasets.gtsrb import Gtsrb, read_gtsrb
 from devices.datasets.official_gtsrb import list_official
 from devices.datasets.packed import read_packed
 from devices.sources.images import decode_image
+from edge.preprocess import Preprocessor
 
 
 def test_packed_tiles_come_out_as_they_went_in(tmp_path: Path) -> None:
@@ -62,7 +63,15 @@ def test_official_images_are_read_at_one_size(tmp_path: Path) -> None:
     assert data.images.shape == (4, 32, 32, 3)
     assert data.rois[0].tolist() == [3, 4, 29, 29]
     for index in range(4):
-        assert np.abs(data.images[index].astype(int) - _bilinear(gtsrb_files.picture(index, 50, 51))).max() <= 1
+        assert np.abs(data.images[index] - _bilinear(gtsrb_files.picture(index, 50, 51))).max() <= 0.501
+
+
+def test_official_images_are_resized_as_the_runtime_resizes_frames(tmp_path: Path) -> None:
+    gtsrb_files.write_official(tmp_path)
+    data = read_gtsrb(tmp_path, "test")
+    for index in range(4):
+        seen = Preprocessor(32, 32)(gtsrb_files.picture(index, 50, 51))[0].transpose(1, 2, 0) * 255
+        assert np.abs(data.images[index] - seen).max() <= 0.501, "rounded to whole grey levels, and nothing more"
 
 
 def _bilinear(picture: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from devices.renderer import (
     render_batch,
     track_sheet,
 )
-from devices.renderer.batches import resized_bilinear
+from devices.resize import resized_bilinear
 
 
 def same(first: RenderedFrame, second: RenderedFrame) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.preprocess import Preprocessor
+from edge.preprocess import Preprocessor, RegionError
 
 
 def bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -58,5 +58,5 @@ def test_what_is_no_frame_is_refused(image):
 
 @pytest.mark.parametrize("roi", [(0, 0, 0, 4), (0, 0, 5, 4), (-1, 0, 2, 2), (3, 3, 2, 4)])
 def test_a_region_outside_the_frame_is_refused(roi):
-    with pytest.raises(ValueError, match="does not lie inside a frame of 4x4 pixels"):
+    with pytest.raises(RegionError, match="does not lie inside a frame of 4x4 pixels"):
         Preprocessor(8, 8)(np.zeros((4, 4, 3), np.uint8), roi)

@@ -158,6 +158,15 @@ def test_probabilities_that_are_none_are_an_error_of_the_frame(bad):
         Runtime(network(), Tracing(keep=(0.5, bad, 0.5)), GuSoDrop()).infer(IMAGE)
 
 
+def test_a_controller_that_is_wrong_is_no_failed_frame():
+    class Wrong(KeepAll):
+        def gates(self, probabilities):
+            return str(int("x"))
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        Runtime(network(), Tracing(), Wrong()).infer(IMAGE)
+
+
 def test_gusodrop_draws_each_gate_with_the_probability_of_the_policy():
     keep = (0.9, 0.5, 0.1)
     runtime = Runtime(network(), Tracing(keep=keep), GuSoDrop(), random=GateRandom(1))
@@ -180,6 +189,16 @@ def test_a_seed_repeats_the_routes_and_no_seed_does_not():
     assert routes(7) == routes(7)
     assert routes(7) != routes(8)
     assert routes(None) != routes(None)
+
+
+def test_streams_of_one_seed_repeat_and_are_independent():
+    def gates(stream):
+        random = GateRandom(7, stream)
+        return np.array([[bit == "1" for bit in random.route([0.5] * 8)] for _ in range(4000)]).ravel()
+
+    assert (gates(1) == gates(1)).all()
+    # Five standard errors of 32,000 draws.
+    assert abs(np.corrcoef(gates(0), gates(1))[0, 1]) < 5 / np.sqrt(32_000)
 
 
 def test_a_seeded_runtime_can_be_started_again_and_another_goes_on():

@@ -81,6 +81,13 @@ def signs_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def other_signs_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("other-signs")
+    _write_signs(folder / "gtsrb-train.npz", 41)
+    return folder
+
+
 def lived_in(module, seed):
     """The module with weights and batch-norm statistics as after a training: none is 0 or 1."""
     import torch

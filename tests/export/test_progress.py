@@ -58,6 +58,16 @@ def test_a_terminal_gets_a_bar_with_the_metrics(monkeypatch):
     assert "\x1b[" in terminal.getvalue()
 
 
+def test_what_is_printed_beside_a_bar_stays_on_stdout(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with progress(terminal) as show:
+        show(Step("32px", 40, 80, 10.0))
+        print('{"schema": 1}')
+    assert capsys.readouterr().out == '{"schema": 1}\n'
+    assert "schema" not in terminal.getvalue()
+
+
 def test_elsewhere_there_are_no_escapes():
     stream = io.StringIO()
     with progress(stream) as show:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from bench import registry
-from export.training.recipe import Trained, Workshop, load_trained, save_trained, trained
+from export.training.recipe import Trained, Workshop, claim_data, load_trained, save_trained, trained
 from export.training.recipes import gusodrop_gtsrb, resnet18_gtsrb
 
 pytestmark = pytest.mark.torch
@@ -74,7 +77,9 @@ def test_another_file_is_refused_and_never_executed(content, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "other.pt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"other\.pt is not the file of a finished training .*: run edgebench train"):
+    with pytest.raises(
+        ValueError, match=r"other\.pt is not the file of a finished training \(\w+\): run edgebench train"
+    ):
         load_trained(path, find)
     assert not (tmp_path / "exploded").exists()
 
@@ -88,3 +93,60 @@ def test_a_finished_training_is_not_trained_again_nor_taken_for_another(tmp_path
     for seed, quick in ((2, True), (1, False)):
         with pytest.raises(ValueError, match="holds a training with --seed 1 --quick: use the same options"):
             trained(gusodrop_gtsrb, Workshop(nowhere, tmp_path, seed, quick), print)
+
+
+def test_a_finished_training_of_an_unknown_recipe_is_told_as_that(tmp_path):
+    networks = resnet18_gtsrb.build(1, True)
+    save_trained(Trained(resnet18_gtsrb, 1, True, networks, {}, "2.0"), tmp_path / "resnet18-gtsrb.pt")
+    with pytest.raises(KeyError, match="resnet18-gtsrb"):
+        load_trained(tmp_path / "resnet18-gtsrb.pt", {}.__getitem__)
+
+
+@pytest.fixture
+def workshop(signs_folder, tmp_path):
+    return Workshop(signs_folder, tmp_path / "work", seed=4, quick=True)
+
+
+def test_a_work_folder_takes_no_other_data_than_it_began_with(workshop, other_signs_folder):
+    interrupted(resnet18_gtsrb, workshop)
+    with pytest.raises(ValueError, match=r"holds a training on other data than .*: name the same data"):
+        trained(resnet18_gtsrb, replace(workshop, data=other_signs_folder), lambda progress: None)
+
+
+def test_a_work_folder_without_digests_gets_those_of_the_data(workshop):
+    workshop.work.mkdir()
+    options = workshop.work / "options.json"
+    options.write_text('{"seed": 4, "quick": true}')
+    claim_data(workshop, {"gtsrb/train": "ab"})
+    assert json.loads(options.read_text()) == {"seed": 4, "quick": True, "data": {"gtsrb/train": "ab"}}
+    claim_data(workshop, {"gtsrb/train": "ab"})
+    with pytest.raises(ValueError, match="other data"):
+        claim_data(workshop, {"gtsrb/train": "cd"})
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-40], lambda content: b"junk"])
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("20px.pt", "delete it to go on from the phase before"),
+        ("rendered-64-5.npz", "delete it, and the frames are rendered again"),
+        ("options.json", "delete it, and give the options and the data with which the training began"),
+    ],
+)
+def test_a_damaged_work_file_is_named_with_what_to_do(name, advice, damage, workshop):
+    interrupted(resnet18_gtsrb, workshop)
+    path = workshop.work / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))} is damaged \(\w+\): {advice}$"):
+        trained(resnet18_gtsrb, workshop, lambda progress: None)
+
+
+def interrupted(recipe, workshop):
+    """Leave the work folder as a training leaves it that was stopped after its first phase."""
+
+    def stop(progress):
+        if progress.phase == "32px":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(recipe, workshop, stop)

@@ -65,7 +65,8 @@ def test_what_cannot_be_served_is_said_in_one_sentence_before_any_work(tmp_path,
     assert "holds no Final_Test/Images. Name the folder of the data sets with --data." in refused(
         [*train, "--data", str(tmp_path / "nowhere")], capsys
     )
-    assert "--threads is 0" in refused([*train, "--threads", "0"], capsys)
+    assert "'0' is not a whole number from 1 on" in refused([*train, "--threads", "0"], capsys)
+    assert "'-1' is not a whole number from 0 on" in refused([*train, "--seed", "-1"], capsys)
     assert "there is no recipe 'resnet81-gtsrb': did you mean" in refused(
         ["train", "resnet81-gtsrb", "--work", work, "--out", out, "--data", work], capsys
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cli.conditions import Look, conditions_between, look
+from bench.conditions import Look, conditions_between, look
 from bench.verdict import Conditions
 from devices.boards.base import CoreClock, CoreTime, Load, ThermalZone
 
