@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from pathlib import Path
 from typing import Literal
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -21,6 +22,13 @@ def seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on, such as 7")
     return int(text)
+
+
+def named_folder(text: str) -> Path:
+    """The path of a folder."""
+    if not text:
+        raise ArgumentTypeError("an empty name is no folder; . is the one you are in")
+    return Path(text)
 
 
 def duration(text: str) -> float:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench.cli.arguments import duration, region, seed, whole
+from bench.cli.arguments import duration, named_folder, region, seed, whole
 from bench.cli.errors import RequestError, Status, explain
 from bench.cli.report import add_output_arguments, conclude, summarise
 from bench.cli.streams import note
@@ -60,7 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--roi", type=region, metavar="X,Y,W,H", help=ROI_HELP)
     add("--threads", type=whole, default=1, metavar="N", help=THREADS_HELP)
     add("--seed", type=seed, metavar="N", help="make the gates' draws repeatable (default: unpredictable)")
-    add("--out", type=Path, metavar="RUN", help="new folder for the records (default: under ~/.local/state/edgebench)")
+    add(
+        "--out",
+        type=named_folder,
+        metavar="RUN",
+        help="new folder for the records (default: under ~/.local/state/edgebench)",
+    )
     add_output_arguments(parser)
 
 

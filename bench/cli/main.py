@@ -34,7 +34,8 @@ examples:
   edgebench models
 
 exit status: 0 done; 1 done, but --strict or a stated limit failed; 2 the request
-cannot be served; 4 the frames broke off, records kept; 130 interrupted, records kept
+cannot be served; 4 the device or the source was lost, records kept; 130
+interrupted, records kept
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.cli.arguments import named_folder
 from bench.cli.errors import RequestError, Status, explain
 from bench.cli.streams import note, reader_may_leave
 from bench.records import read_run
@@ -33,7 +34,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder that `edgebench latency` named as records")
+    parser.add_argument(
+        "run", type=named_folder, metavar="RUN", help="the folder that `edgebench latency` named as records"
+    )
     add_output_arguments(parser)
 
 

@@ -70,6 +70,10 @@ def test_the_version(edgebench) -> None:
     [
         ((), "the following arguments are required: VERB. See edgebench --help."),
         (("report",), "the following arguments are required: RUN. See edgebench report --help."),
+        (
+            ("report", ""),
+            "argument RUN: an empty name is no folder; . is the one you are in. See edgebench report --help.",
+        ),
         (("report", "run", "--jsn"), "unrecognized arguments: --jsn. See edgebench --help."),
         (
             ("latency", "--model", "x", "--frames", "0"),
