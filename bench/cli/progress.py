@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 LINE_EVERY_S = 10.0
@@ -54,7 +54,9 @@ class Lines:
     def __call__(self, step: Step) -> None:
         now = self._clock()
         if step.phase != self._phase or step.step == step.steps or now - self._printed >= self._every_s:
-            print(describe(step), file=self._stream, flush=True)
+            # A terminal that is gone must not end a training.
+            with suppress(OSError):
+                print(describe(step), file=self._stream, flush=True)
             self._phase, self._printed = step.phase, now
 
 

@@ -73,3 +73,11 @@ def test_elsewhere_there_are_no_escapes():
     with progress(stream) as show:
         show(Step("32px", 40, 80, 10.0, {"loss": 0.5}))
     assert stream.getvalue() == "32px 40/80  loss 0.500  10 s left\n"
+
+
+def test_a_terminal_that_is_gone_ends_nothing():
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    Lines(Gone())(Step("32px", 1, 1, 1.0))
