@@ -62,7 +62,7 @@ def test_the_trainings_of_readme_work(edgebench, data_folder: Path) -> None:
     assert len(trainings) == 3
     for command in trainings:
         _, verb, *words = shlex.split(command.replace("--data DATA", f"--data {data_folder}"))
-        words += ["--quick"] if verb == "train" else ["--overwrite"]
+        words += ["--quick"] if verb == "train" else []
         ended = edgebench(verb, *words)
         assert (ended.status, ended.out != "") == (0, True), ended.err
 
