@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.bootstrap import mean_estimate
+from bench.statistics.bootstrap import mean_estimate, resampling_generator
 from bench.summary import Estimate
 from edge.network import Network
 
 # As many frames are named at either end of the scale.
 EXTREMES = 5
-RESAMPLING_SEED = 20240229
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def summarise_policy(
         keep_mean=tuple(keep.mean(0).tolist()),
         keep_spread=tuple(keep.std(0).tolist()),
         gate_entropy_bits=tuple(gate_entropy_bits(keep).mean(0).tolist()),
-        entropy_bits=mean_estimate(entropy, np.random.default_rng(RESAMPLING_SEED)),
+        entropy_bits=mean_estimate(entropy, resampling_generator()),
         saved=float(((1 - keep) @ np.asarray(gate_shares)).mean() - policy_share),
         classes=tuple(classes),
         most_random=tuple(frame(index) for index in order[::-1][:EXTREMES].tolist()),

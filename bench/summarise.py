@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.bootstrap import mean_estimate, reduction_estimate
+from bench.statistics.bootstrap import mean_estimate, reduction_estimate, resampling_generator
 from bench.statistics.entropy import entropy_bits
 from bench.statistics.proportion import proportion_estimate
 from bench.statistics.quantiles import frames_needed, quantile, quantile_estimate
@@ -19,9 +19,6 @@ from bench.verdict import Conditions, Evidence, NetworkEvidence, assess
 
 NANOSECONDS_PER_MS = 1e6
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
-
-# The resamples are drawn the same way each time: one set of records has one summary.
-RESAMPLING_SEED = 20240229
 
 
 def summarise_run(
@@ -87,7 +84,9 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, 
         paths=_paths(answered),
         exits=[left_at[index] for index in range(max(exits, max(left_at, default=0) + 1))],
         gates=gates,
-        kept_blocks=mean_estimate([record.route.count("1") for record in answered], _generator()) if gates else None,
+        kept_blocks=mean_estimate([record.route.count("1") for record in answered], resampling_generator())
+        if gates
+        else None,
         route_entropy_bits=entropy_bits(routes.values()) if gates and answered else None,
         cold_frames=sum(record.plan == "cold" for record in answered),
     )
@@ -97,14 +96,10 @@ def summarise_latency(latency_ms: NDArray[np.float64]) -> LatencySummary:
     """Mean, percentiles and maximum of latencies (n,) in time order, milliseconds."""
     longest = float(latency_ms.max()) if len(latency_ms) else None
     return LatencySummary(
-        mean=mean_estimate(latency_ms, _generator()),
+        mean=mean_estimate(latency_ms, resampling_generator()),
         max=None if longest is None else Estimate(longest, longest, longest, len(latency_ms)),
         **{name: quantile_estimate(latency_ms, q) for name, q in PERCENTILES.items()},
     )
-
-
-def _generator() -> np.random.Generator:
-    return np.random.default_rng(RESAMPLING_SEED)
 
 
 def _measured(records: Iterable[FrameRecord], network: str) -> list[FrameRecord]:
@@ -144,7 +139,7 @@ def _reduction(records: Iterable[FrameRecord], model: str, baseline: str) -> Est
     if not pairs:
         return None
     of_model, of_baseline = np.array(pairs).T
-    return reduction_estimate(of_model, of_baseline, _generator())
+    return reduction_estimate(of_model, of_baseline, resampling_generator())
 
 
 def _network_evidence(records: Iterable[FrameRecord], summary: NetworkSummary) -> NetworkEvidence:
@@ -160,6 +155,6 @@ def _network_evidence(records: Iterable[FrameRecord], summary: NetworkSummary) -
         not_carried=tuple(missing),
         frames_needed=max((frames_needed(PERCENTILES[name]) for name in missing), default=0),
         mean_ms=latency.mean,
-        drift=drift_estimate(latency_ms, _generator()),
+        drift=drift_estimate(latency_ms, resampling_generator()),
         settled_after=steady_start(latency_ms) if len(latency_ms) >= FEWEST_FRAMES else None,
     )

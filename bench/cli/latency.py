@@ -18,7 +18,7 @@ from bench.cli.streams import note
 from bench.conditions import conditions_between, look
 from bench.contenders import BackendOptions, computes, open_contender
 from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure
-from bench.records import RecordsError, RunWriter, read_run, with_full_answers
+from bench.records import RunWriter, read_run, refuse_used, with_full_answers
 from bench.registry import make
 from bench.report.document import document
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
@@ -76,7 +76,9 @@ THREADS_HELP = "cores that a network may use (default 1: repeats best, and leave
 
 def run(arguments: argparse.Namespace) -> int:
     check_picture(arguments.picture)
-    _check_new(arguments.out)
+    if arguments.out is not None:
+        # The writer refuses it too, but only once the networks are prepared, which takes long.
+        refuse_used(arguments.out)
     model = open_bundle(model_folder(arguments.model))
     baseline = None if arguments.baseline is None else open_bundle(model_folder(arguments.baseline))
     if baseline is not None:
@@ -172,12 +174,6 @@ def _ending(outcome: Outcome, summary: RunSummary, records: Sequence[FrameRecord
             reasons = (each.error for each in records if each.network == network.network and each.error is not None)
             return RequestError("model", f"{network.network} answered no frame ({next(reasons, 'no reason')})", kept)
     return None
-
-
-def _check_new(folder: Path | None) -> None:
-    """Refuse a folder that holds files before the networks are prepared, which takes long."""
-    if folder is not None and folder.is_dir() and next(folder.iterdir(), None) is not None:
-        raise RecordsError(f"{folder} already holds files: name a new folder for the run, or empty this one")
 
 
 def _contender(

@@ -5,6 +5,6 @@ Rows are appended while the run goes on, so that a run that is killed or out of 
 
 from bench.records.reader import read_run
 from bench.records.run import FullAnswers, RecordsError, Run, with_full_answers
-from bench.records.writer import RunWriter
+from bench.records.writer import RunWriter, refuse_used
 
-__all__ = ["FullAnswers", "RecordsError", "Run", "RunWriter", "read_run", "with_full_answers"]
+__all__ = ["FullAnswers", "RecordsError", "Run", "RunWriter", "read_run", "refuse_used", "with_full_answers"]

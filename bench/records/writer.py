@@ -31,6 +31,16 @@ FLUSH_ROWS = 256
 FLUSH_SECONDS = 1.0
 
 
+def refuse_used(folder: Path) -> None:
+    """Refuse a folder that holds files; one that is empty or not there yet is free for a run.
+
+    Raises:
+        RecordsError: it holds files.
+    """
+    if folder.is_dir() and next(folder.iterdir(), None) is not None:
+        raise RecordsError(f"{folder} already holds files: name a new folder for the run, or empty this one")
+
+
 class RunWriter:
     """Writes a run folder, which must be new or empty.
 
@@ -60,8 +70,7 @@ class RunWriter:
         self._flushed_s = time.monotonic()
         with self._stated():
             folder.mkdir(parents=True, exist_ok=True)
-            if next(folder.iterdir(), None) is not None:
-                raise RecordsError(f"{folder} already holds files: name a new folder for the run, or empty this one")
+            refuse_used(folder)
             self._frames: io.FileIO | None = open(folder / FRAMES_FILE, "xb", buffering=0)  # noqa: SIM115
         self._csv.writerow(COLUMNS)
         self.flush()

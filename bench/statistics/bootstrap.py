@@ -25,6 +25,15 @@ FEWEST_FRAMES = 20
 # More blocks than this cost time and sharpen nothing: a run of hours takes longer blocks instead.
 MOST_BLOCKS = 4000
 
+# The resamples of a summary are drawn the same way each time: one set of records has one summary.
+RESAMPLING_SEED = 20240229
+
+
+def resampling_generator() -> np.random.Generator:
+    """The generator that summaries resample with, anew at every call."""
+    return np.random.default_rng(RESAMPLING_SEED)
+
+
 Sums = NDArray[np.float64]
 
 
