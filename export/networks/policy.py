@@ -40,6 +40,14 @@ class DecisionNetwork(nn.Module):
         squashed = (initial_keep - floor) / (1.0 - 2.0 * floor)
         nn.init.constant_(self.linear.bias, float(torch.logit(torch.tensor(squashed))))
 
+    def logits(self, x: Tensor) -> Tensor:
+        """What the probabilities are made from, (batch, gates), without bounds."""
+        logits: Tensor = self.linear(self.features(x).mean((2, 3)))
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
-        logits = self.linear(self.features(x).mean((2, 3)))
+        return self.probabilities(self.logits(x))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Keep-probabilities in [floor, 1 - floor] from logits."""
         return self.floor + (1.0 - 2.0 * self.floor) * torch.sigmoid(logits)

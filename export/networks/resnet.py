@@ -43,6 +43,18 @@ class BasicBlock(nn.Module):
         # The input of a block is already rectified, so the identity shortcut needs no ReLU of its own.
         return torch.relu(self.shortcut(x)) if self.has_projection else x
 
+    def mixed(self, x: Tensor, rows: Tensor) -> Tensor:
+        """`kept` for the images in `rows` (indices into the batch), `bypassed` for the others."""
+        if len(rows) == len(x):
+            return self.kept(x)
+        # Once for both: a batch norm in training must see every image, and see it once.
+        shortcut = self.shortcut(x)
+        after = torch.relu(shortcut) if self.has_projection else shortcut
+        if len(rows) == 0:
+            return after
+        kept = torch.relu(shortcut.index_select(0, rows) + self.body(x.index_select(0, rows)))
+        return after.index_copy(0, rows, kept)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.kept(x)
 
@@ -107,14 +119,7 @@ class GatedResNet(nn.Module):
         """Scores for a boolean gate per image and block, (batch, gates); only kept bodies are computed."""
         x = self.stem(x)
         for index, block in enumerate(self.residual_blocks()):
-            kept = gates[:, index].nonzero()[:, 0]
-            if len(kept) == len(x):
-                x = block.kept(x)
-                continue
-            after = block.bypassed(x)
-            if len(kept):
-                after = after.index_copy(0, kept, block.kept(x.index_select(0, kept)))
-            x = after
+            x = block.mixed(x, gates[:, index].nonzero()[:, 0])
         scores: Tensor = self.head(x)
         return scores
 

@@ -12,13 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Ranges of the random changes; an angle in degrees, the others as fractions."""
+    """Ranges of the random changes: an angle in degrees, `contrast` and `brightness` as (lowest, highest) factors, the
+    others as fractions."""
 
     rotation_degrees: float = 15.0
     scale: float = 0.12
     shift: float = 0.12
-    contrast: float = 0.5
-    brightness: float = 0.5
+    contrast: tuple[float, float] = (0.5, 1.5)
+    brightness: tuple[float, float] = (0.5, 1.5)
     noise: float = 0.03
 
     def __call__(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -37,10 +38,14 @@ class Augmentation:
         )
         grid = F.affine_grid(torch.stack(rows, 1), [batch, 3, size, size], align_corners=False)
         changed = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-        contrast = uniform(1 - self.contrast, 1 + self.contrast).view(-1, 1, 1, 1)
-        gain = uniform(1 - self.brightness, 1 + self.brightness).view(-1, 1, 1, 1)
+        contrast = uniform(*self.contrast).view(-1, 1, 1, 1)
+        gain = uniform(*self.brightness).view(-1, 1, 1, 1)
         mean = changed.mean((1, 2, 3), keepdim=True)
         changed = ((changed - mean) * contrast + mean) * gain
         strength = uniform(0.0, self.noise).view(-1, 1, 1, 1)
         changed = changed + strength * torch.randn(changed.shape, generator=generator)
         return changed.clamp_(0.0, 1.0)
+
+
+# Signs at night, in fog, against the sun, and signs that fill the frame: streams hold them, training tracks rarely do.
+HARD_LIGHT = Augmentation(scale=0.2, contrast=(0.15, 2.2), brightness=(0.25, 2.2))

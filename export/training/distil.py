@@ -1,13 +1,14 @@
-"""Learning to live without blocks: random depth against the full network's answers, without labels.
+"""Learning to live without blocks: routes against the full network's answers, without labels.
 
 A network trained in the ordinary way breaks when blocks are dropped, which leaves a policy nothing to choose from.
-Here every step draws how deep to go, then a route, and pulls the route's answer towards the teacher's.
+Here every image runs a few routes, each pulled towards the teacher's answer; where the routes come from (at random,
+from a finished policy, always the same) is the phase's argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -15,20 +16,21 @@ from torch import Tensor
 
 from export.networks.resnet import GatedResNet
 from export.training.augment import Augmentation
-from export.training.examples import BatchOrder, Examples
-from export.training.loop import Phase, step_generator
+from export.training.batches import Batches
+from export.training.examples import Examples
+from export.training.loop import Phase
+from export.training.routes import RouteDraw
 from export.training.schedule import one_cycle
-from export.training.supervised import random_route
 
 
 @dataclass(frozen=True, slots=True)
 class DistilOptions:
-    """`keep_low` and `keep_high` bound the keep-probability that a step draws for all its gates."""
+    """`routes_per_image` routes are drawn for each of the `batch` images, which the teacher sees once."""
 
     batch: int
     peak_rate: float
-    keep_low: float = 0.45
-    keep_high: float = 0.95
+    routes_per_image: int = 2
+    augmentation: Augmentation = field(default_factory=Augmentation)
     size: int = 32
 
 
@@ -42,33 +44,36 @@ def agreement(scores: Tensor, teacher_scores: Tensor) -> Tensor:
     return (scores.argmax(1) == teacher_scores.argmax(1)).float()
 
 
-def random_depth_phase(
+def distil_phase(
+    name: str,
     student: GatedResNet,
     teacher: GatedResNet,
     optimizer: torch.optim.Optimizer,
     examples: Examples,
+    draw: RouteDraw,
     *,
     steps: int,
     seed: int,
     options: DistilOptions,
 ) -> Phase:
-    """The phase "depth"; `teacher` is the full network with its weights frozen."""
-    order = BatchOrder(len(examples), options.batch, seed)
-    augment = Augmentation()
+    """The student on the routes of `draw`; `teacher` is the full network with its weights frozen.
+
+    Gates are drawn per image, so that batch-norm statistics are those of the mixture that will run.
+    """
+    batches = Batches(examples, options.batch, seed, name, options.size, options.augmentation)
     teacher.eval()
 
     def step(index: int) -> Mapping[str, float]:
-        generator = step_generator(seed, "depth", index)
-        images, _ = examples.batch(order.rows(index))
-        images = augment(images, options.size, generator).contiguous(memory_format=torch.channels_last)
+        images, _, generator = batches[index]
         for group in optimizer.param_groups:
             group["lr"] = one_cycle(index, steps, options.peak_rate)
         with torch.no_grad():
-            target = teacher(images)
-        depth = options.keep_low + (options.keep_high - options.keep_low) * torch.rand(1, generator=generator)
-        route = random_route(depth.expand(student.gates), generator)
+            target = teacher(images).repeat(options.routes_per_image, 1)
+        # Repeating keeps the plain layout; convolutions want the other.
+        images = images.repeat(options.routes_per_image, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        gates = draw(images, generator)
         student.train()
-        scores = student(images, route)
+        scores = student.forward_sparse(images, gates)
         loss = divergence(scores, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -76,7 +81,7 @@ def random_depth_phase(
         return {
             "loss": loss.item(),
             "agreement": agreement(scores.detach(), target).mean().item(),
-            "kept": sum(route) / len(route),
+            "kept": gates.float().mean().item(),
         }
 
-    return Phase("depth", steps, {"student": student, "optimizer": optimizer}, step)
+    return Phase(name, steps, {"student": student, "optimizer": optimizer}, step)

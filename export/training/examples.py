@@ -31,6 +31,15 @@ class Examples:
     def subset(self, rows: Tensor) -> Examples:
         return Examples(self.images[rows], self.labels[rows])
 
+    def balanced(self, least: int) -> Examples:
+        """Every class that has fewer than `least` examples repeated in turn until it has as many."""
+        rows = [torch.arange(len(self))]
+        for label in range(int(self.labels.max()) + 1):
+            own = (self.labels == label).nonzero()[:, 0]
+            if 0 < len(own) < least:
+                rows.append(own.repeat(-(-least // len(own)))[: least - len(own)])
+        return self.subset(torch.cat(rows))
+
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Images as float in [0, 1], and labels."""
         return self.images[rows].float().div_(255.0), self.labels[rows]

@@ -7,7 +7,7 @@ backward pass (Jang et al. 2017, section 2.2; Maddison et al. 2017, the binary c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,9 +16,10 @@ from export.networks.cost import body_shares
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
 from export.training.augment import Augmentation
+from export.training.batches import Batches
 from export.training.distil import agreement, divergence
-from export.training.examples import BatchOrder, Examples
-from export.training.loop import Phase, step_generator
+from export.training.examples import Examples
+from export.training.loop import Phase, Stateful
 from export.training.policy_gradient import binary_entropy_bits
 from export.training.schedule import one_cycle
 
@@ -26,16 +27,19 @@ from export.training.schedule import one_cycle
 @dataclass(frozen=True, slots=True)
 class GumbelOptions:
     """`usage_weight` pulls the mean saving to `target_saving` (a share of the network's MACs); `randomness_weight`
-    pulls the mean route entropy up to `target_entropy_bits`; `temperature` is the relaxation's."""
+    pulls every image's route entropy up to `target_entropy_bits`; `temperature` is the relaxation's; `logit_decay`
+    (per squared logit) keeps gates off the bounds of their range, where they learn nothing more."""
 
     batch: int
     backbone_rate: float
     target_saving: float
-    policy_rate: float = 0.01
+    policy_rate: float = 1e-3
     temperature: float = 1.0
     usage_weight: float = 40.0
-    target_entropy_bits: float = 5.0
+    target_entropy_bits: float = 4.5
     randomness_weight: float = 0.05
+    logit_decay: float = 0.001
+    augmentation: Augmentation = field(default_factory=Augmentation)
     size: int = 32
 
 
@@ -55,45 +59,53 @@ def joint_phase(
     student: GatedResNet,
     teacher: GatedResNet,
     optimizer: torch.optim.Optimizer,
+    policy_optimizer: torch.optim.Optimizer,
     examples: Examples,
     *,
     steps: int,
     seed: int,
     options: GumbelOptions,
 ) -> Phase:
-    """The phase "joint"; `optimizer` has the student's groups first and the policy's last."""
-    order = BatchOrder(len(examples), options.batch, seed)
-    augment = Augmentation()
+    """The phase "joint": `optimizer` holds the student's parameters, `policy_optimizer` the policy's."""
+    batches = Batches(examples, options.batch, seed, "joint", options.size, options.augmentation)
     shares = body_shares(student)
     teacher.eval()
 
     def step(index: int) -> Mapping[str, float]:
-        generator = step_generator(seed, "joint", index)
-        images, _ = examples.batch(order.rows(index))
-        images = augment(images, options.size, generator).contiguous(memory_format=torch.channels_last)
-        for group in optimizer.param_groups[:-1]:
-            group["lr"] = one_cycle(index, steps, options.backbone_rate)
-        optimizer.param_groups[-1]["lr"] = one_cycle(index, steps, options.policy_rate)
+        images, _, generator = batches[index]
+        for used, peak in ((optimizer, options.backbone_rate), (policy_optimizer, options.policy_rate)):
+            for group in used.param_groups:
+                group["lr"] = one_cycle(index, steps, peak)
         with torch.no_grad():
             target = teacher(images)
         student.train()
         policy.train()
-        keep = policy(images)
+        logits = policy.logits(images)
+        keep = policy.probabilities(logits)
         scores = student.forward_soft(images, straight_through_gates(keep, options.temperature, generator))
         saving = ((1 - keep) * shares).sum(1).mean()
-        entropy = binary_entropy_bits(keep).sum(1).mean()
+        entropy = binary_entropy_bits(keep).sum(1)
         fidelity = divergence(scores, target)
         usage = options.usage_weight * (saving - options.target_saving) ** 2
-        randomness = options.randomness_weight * (options.target_entropy_bits - entropy).clamp(min=0)
-        loss = fidelity + usage + randomness
+        randomness = options.randomness_weight * (options.target_entropy_bits - entropy).clamp(min=0).mean()
+        restraint = options.logit_decay * logits.square().sum(1).mean()
+        loss = fidelity + usage + randomness + restraint
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        policy_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        policy_optimizer.step()
         return {
             "divergence": fidelity.item(),
             "agreement": agreement(scores.detach(), target).mean().item(),
             "saving": saving.item(),
-            "entropy": entropy.item(),
+            "entropy": entropy.mean().item(),
         }
 
-    return Phase("joint", steps, {"student": student, "policy": policy, "optimizer": optimizer}, step)
+    state: dict[str, Stateful] = {
+        "student": student,
+        "policy": policy,
+        "optimizer": optimizer,
+        "policy-optimizer": policy_optimizer,
+    }
+    return Phase("joint", steps, state, step)

@@ -9,7 +9,7 @@ on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,22 +18,27 @@ from export.networks.cost import body_shares
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
 from export.training.augment import Augmentation
+from export.training.batches import Batches
 from export.training.distil import agreement
-from export.training.examples import BatchOrder, Examples
-from export.training.loop import Phase, step_generator
+from export.training.examples import Examples
+from export.training.loop import Phase
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyGradientOptions:
     """`target_saving` is the share of the network's MACs beyond which dropping earns nothing more; `disagreement_cost`
-    is the punishment of a changed answer; `curriculum` the share of the steps after which all gates are free."""
+    is the punishment of a changed answer; `curriculum` the share of the steps after which all gates are free.
+    `entropy_bonus` (per bit) and `logit_decay` (per squared logit) keep the policy from deciding before it has seen
+    much: at a bound of its range it learns nothing more."""
 
     batch: int
     rate: float
     curriculum: float
     target_saving: float = 0.36
     disagreement_cost: float = 5.0
-    entropy_bonus: float = 0.02
+    entropy_bonus: float = 0.05
+    logit_decay: float = 0.002
+    augmentation: Augmentation = field(default_factory=Augmentation)
     size: int = 32
 
 
@@ -70,17 +75,15 @@ def policy_gradient_phase(
     options: PolicyGradientOptions,
 ) -> Phase:
     """The phase "policy-gradient"; the backbone stays in evaluation mode and is not changed."""
-    order = BatchOrder(len(examples), options.batch, seed)
-    augment = Augmentation()
+    batches = Batches(examples, options.batch, seed, "policy-gradient", options.size, options.augmentation)
     shares = body_shares(backbone)
     backbone.eval()
 
     def step(index: int) -> Mapping[str, float]:
-        generator = step_generator(seed, "policy-gradient", index)
-        images, _ = examples.batch(order.rows(index))
-        images = augment(images, options.size, generator).contiguous(memory_format=torch.channels_last)
+        images, _, generator = batches[index]
         policy.train()
-        keep = policy(images)
+        logits = policy.logits(images)
+        keep = policy.probabilities(logits)
         free = free_gates(index, steps, backbone.gates, options.curriculum)
         with torch.no_grad():
             drawn = (torch.rand(keep.shape, generator=generator) < keep) | ~free
@@ -93,7 +96,8 @@ def policy_gradient_phase(
             advantage = rewards[0] - rewards[1]
         log_likelihood = (torch.where(drawn, keep, 1 - keep).log() * free).sum(1)
         entropy = (binary_entropy_bits(keep) * free).sum(1).mean()
-        loss = -(log_likelihood * advantage).mean() - options.entropy_bonus * entropy
+        restraint = options.logit_decay * logits.square().sum(1).mean()
+        loss = -(log_likelihood * advantage).mean() - options.entropy_bonus * entropy + restraint
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -6,50 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
-from export.training.augment import Augmentation
-from export.training.examples import BatchOrder, Examples
-from export.training.loop import step_generator
+from export.training.batches import Batches
+from export.training.routes import RouteDraw
 
 
 @torch.no_grad()
-def recalibrate(network: GatedResNet, examples: Examples, seed: int, batches: int, batch: int) -> None:
-    """Set the statistics of the full network to means over augmented training images.
+def recalibrate(network: GatedResNet, batches: Batches, draw: RouteDraw, count: int) -> None:
+    """Set the statistics of `network` to means over the first `count` of `batches`, on the routes of `draw`.
 
-    Training at random depth leaves them averaged over many routes.
+    Running means over a training lag behind its weights and remember other routes; here each image counts equally, and
+    only in the blocks that its route keeps.
     """
     with _cumulative_statistics(network):
-        for images, _ in _augmented(examples, seed, batches, batch):
-            network(images)
-
-
-@torch.no_grad()
-def recalibrate_on_routes(
-    network: GatedResNet, policy: DecisionNetwork, examples: Examples, seed: int, batches: int, batch: int
-) -> None:
-    """Set the statistics of `network` to means over augmented training images on routes drawn from `policy`.
-
-    Training with soft gates leaves statistics of a network that runs every block; each image now counts only in the
-    blocks that its route keeps.
-    """
-    policy.eval()
-    with _cumulative_statistics(network):
-        for images, generator in _augmented(examples, seed, batches, batch):
-            keep = policy(images)
-            network.forward_sparse(images, torch.rand(keep.shape, generator=generator) < keep)
-
-
-def _augmented(examples: Examples, seed: int, batches: int, batch: int) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """Each batch, and the generator that augmented it."""
-    augment = Augmentation()
-    order = BatchOrder(len(examples), batch, seed)
-    for index in range(batches):
-        generator = step_generator(seed, "recalibrate", index)
-        images, _ = examples.batch(order.rows(index))
-        yield augment(images, 32, generator).contiguous(memory_format=torch.channels_last), generator
+        for index in range(count):
+            images, _, generator = batches[index]
+            network.forward_sparse(images, draw(images, generator))
 
 
 @contextmanager

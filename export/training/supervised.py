@@ -7,7 +7,7 @@ more often.  It makes a step cheaper, and leaves a network that a policy can tak
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from export.networks.resnet import GatedResNet
 from export.training.augment import Augmentation
-from export.training.examples import BatchOrder, Examples
-from export.training.loop import Phase, step_generator
+from export.training.batches import Batches
+from export.training.examples import Examples
+from export.training.loop import Phase
 from export.training.schedule import one_cycle
 
 
@@ -30,6 +31,7 @@ class SupervisedOptions:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.05
     keep_last: float = 0.7
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -58,14 +60,11 @@ def supervised_phase(
     options: SupervisedOptions,
 ) -> Phase:
     """A part of the training at one image size; `first_step` and `total_steps` place it on the learning-rate curve."""
-    order = BatchOrder(len(examples), options.batch, seed)
-    augment = Augmentation()
+    batches = Batches(examples, options.batch, seed, name, size, options.augmentation)
     keep = 1.0 - (1.0 - options.keep_last) * torch.arange(1, network.gates + 1) / network.gates
 
     def step(index: int) -> Mapping[str, float]:
-        generator = step_generator(seed, name, index)
-        images, labels = examples.batch(order.rows(index))
-        images = augment(images, size, generator).contiguous(memory_format=torch.channels_last)
+        images, labels, generator = batches[index]
         for group in optimizer.param_groups:
             group["lr"] = one_cycle(first_step + index, total_steps, options.peak_rate)
         network.train()

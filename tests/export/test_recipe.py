@@ -11,7 +11,8 @@ import torch
 
 from bench import registry
 from export.training.recipe import Trained, Workshop, claim_data, load_trained, save_trained, trained
-from export.training.recipes import gusodrop_gtsrb, resnet18_gtsrb
+from export.training.recipes.gusodrop import gusodrop_gtsrb
+from export.training.recipes.resnet18 import resnet18_gtsrb
 
 pytestmark = pytest.mark.torch
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from export.training.recipe import Workshop, trained
-from export.training.recipes import gusodrop_gtsrb
+from export.training.recipes.gusodrop import gusodrop_gtsrb
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from export.training import loop
 from export.training.recipe import Workshop, trained
-from export.training.recipes import gusodrop_gtsrb
+from export.training.recipes.gusodrop import gusodrop_gtsrb
 
 torch.set_num_threads(1)
 loop.CHECKPOINT_EVERY_S = -1.0
@@ -41,15 +41,15 @@ trained(gusodrop_gtsrb, Workshop(Path(sys.argv[1]), Path(sys.argv[2]), 4, True),
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(signs_folder, tmp_path):
-    """Killed in the phases "20px", "depth" and "policy-gradient"."""
+    """Killed in the phases "20px", "full-depth", "policy-gradient" and "settle"."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     reached = []
-    for saves in (4, 11, 5):
+    for saves in (4, 11, 10, 7):
         child = subprocess.run([sys.executable, "-c", KILLED, signs_folder, killed, str(saves)], check=False)
         assert child.returncode == -signal.SIGKILL
         last = max(killed.glob("*.pt"), key=lambda path: path.stat().st_mtime_ns)
         reached.append((last.stem, torch.load(last, weights_only=True)["step"]))
-    assert reached == [("20px", 4), ("depth", 2), ("policy-gradient", 3)]
+    assert reached == [("20px", 4), ("full-depth", 3), ("policy-gradient", 2), ("settle", 1)]
     resumed = trained(gusodrop_gtsrb, Workshop(signs_folder, killed, 4, True), lambda progress: None)
     uninterrupted = trained(gusodrop_gtsrb, Workshop(signs_folder, whole, 4, True), lambda progress: None)
     assert equal_weights(resumed.networks.network, uninterrupted.networks.network)

@@ -1,0 +1,1 @@
+"""The recipes of the shipped networks, and of those they are compared with."""

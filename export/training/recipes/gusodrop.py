@@ -1,0 +1,98 @@
+"""`gusodrop-gtsrb`: a policy that drops blocks of `resnet18`, learned without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from devices.renderer import CLASS_NAMES
+from export.networks.policy import DecisionNetwork
+from export.training.augment import HARD_LIGHT
+from export.training.batches import Batches
+from export.training.distil import DistilOptions, distil_phase
+from export.training.gumbel import GumbelOptions, joint_phase
+from export.training.loop import run_phase
+from export.training.policy_gradient import PolicyGradientOptions, policy_gradient_phase
+from export.training.recalibration import recalibrate
+from export.training.recipe import Networks, Recipe, Report, Workshop, trained
+from export.training.recipes.resnet18 import backbone, resnet18_gtsrb
+from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
+from export.training.routes import from_policy, random_depth
+from export.training.supervised import weight_decay_groups
+
+_WEIGHT_DECAY = 5e-4
+
+
+def _build(seed: int, quick: bool) -> Networks:
+    # The policy comes behind the backbone on the same seed.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = backbone(quick)
+        policy = DecisionNetwork(network.gates)
+    return Networks(network, policy)
+
+
+def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
+    """From the trained resnet18, without labels: the backbone at random depth; the policy by reinforcement, the
+    backbone frozen; both together; and the backbone on the routes of the finished policy."""
+    student, policy, seed, quick = networks.network, networks.policy, workshop.seed, workshop.quick
+    assert policy is not None
+    teacher = trained(resnet18_gtsrb, workshop, report).networks.network.requires_grad_(False)
+    student.load_state_dict(teacher.state_dict())
+    signs = read_traffic_signs(workshop, report)
+    images = signs.balanced
+    batch = 16 if quick else 128
+    depth_steps, policy_steps, joint_steps, settle_steps = (4, 4, 4, 4) if quick else (400, 120, 300, 400)
+    recalibration = Batches(images, 16 if quick else 256, seed, "recalibrate", augmentation=HARD_LIGHT)
+
+    distil = DistilOptions(batch=batch // 2, peak_rate=0.03, augmentation=HARD_LIGHT)
+    anywhere = random_depth(student.gates, 0.4, 0.95)
+    phase = distil_phase(
+        "depth", student, teacher, _momentum(student), images, anywhere, steps=depth_steps, seed=seed, options=distil
+    )
+    run_phase(phase, workshop.work, report)
+
+    recalibrate(student, recalibration, from_policy(policy), 2 if quick else 16)
+    reinforcement = PolicyGradientOptions(batch=batch, rate=3e-3, curriculum=0.3, augmentation=HARD_LIGHT)
+    adam = torch.optim.Adam(policy.parameters(), reinforcement.rate)
+    phase = policy_gradient_phase(policy, student, adam, images, steps=policy_steps, seed=seed, options=reinforcement)
+    run_phase(phase, workshop.work, report)
+
+    joint = GumbelOptions(batch=batch, backbone_rate=0.02, target_saving=0.36, augmentation=HARD_LIGHT)
+    adam = torch.optim.Adam(policy.parameters(), joint.policy_rate)
+    phase = joint_phase(
+        policy, student, teacher, _momentum(student), adam, images, steps=joint_steps, seed=seed, options=joint
+    )
+    run_phase(phase, workshop.work, report)
+
+    settle = replace(distil, peak_rate=0.02)
+    routes = from_policy(policy)
+    phase = distil_phase(
+        "settle", student, teacher, _momentum(student), images, routes, steps=settle_steps, seed=seed, options=settle
+    )
+    run_phase(phase, workshop.work, report)
+    recalibrate(student, recalibration, routes, 2 if quick else 40)
+    return signs.digests
+
+
+def _momentum(student: torch.nn.Module) -> torch.optim.SGD:
+    # The phases set the rate at every step.
+    return torch.optim.SGD(weight_decay_groups(student, _WEIGHT_DECAY), lr=0.0, momentum=0.9, nesterov=True)
+
+
+gusodrop_gtsrb = Recipe(
+    name="gusodrop-gtsrb",
+    bundle="gusodrop",
+    task="gtsrb",
+    classes=CLASS_NAMES,
+    controller="gusodrop",
+    draws=5,
+    needs="the GTSRB training images",
+    phases=(*resnet18_gtsrb.phases, "depth", "policy-gradient", "joint", "settle"),
+    build=_build,
+    train=_train,
+    test=test_images,
+    rendered_test=rendered_test_images,
+)
