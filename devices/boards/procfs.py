@@ -108,12 +108,12 @@ def parse_l4t_release(nv_tegra_release: str) -> str | None:
 
 
 def parse_celsius(millidegrees: str) -> float | None:
-    """A thermal zone's temperature; a zone that is switched off reads far below any cold."""
+    """A thermal zone's temperature; a zone that is switched off, or garbled, reads far beyond any cold or heat."""
     try:
         celsius = int(millidegrees) / 1000
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return celsius if celsius > -100 else None
+    return celsius if -100 < celsius < 250 else None
 
 
 def _values(text: str, name: str) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.boards import procfs
-from devices.boards.base import CoreClock, CoreTime, Load, ThermalZone, share_of_other_processes
+from devices.boards.base import CoreClock, CoreTime, Load, ThermalZone, TripPoint, share_of_other_processes
 from devices.boards.linux import read_environment, read_load
 
 # Recorded on a Firecracker virtual machine with two cores, cut down to what is read.
@@ -140,7 +140,7 @@ def test_the_clocks_and_heat_of_a_jetson_are_read(tmp_path: Path) -> None:
     )
     assert [clock.pinned for clock in load.clocks] == [False, None, True]
     assert load.thermal_zones == (
-        ThermalZone("cpu-thermal", 48.375, 99.0),
+        ThermalZone("cpu-thermal", 48.375, 99.0, (TripPoint("critical", 104.5), TripPoint("passive", 99.0))),
         ThermalZone("cv0-thermal", None, None),
         ThermalZone("tj-thermal", 49.0, None),
     )
@@ -209,6 +209,11 @@ def test_parsers_take_any_text(text: str) -> None:
     procfs.parse_own_cpu_seconds(text, 100)
     procfs.parse_l4t_release(text)
     procfs.parse_allowed_cores(f"Cpus_allowed_list:\t{text}")
+
+
+@pytest.mark.parametrize("millidegrees", ["-256000", "2147483647", "99999999999999999999", "nan", "48.3", "", "-"])
+def test_a_temperature_that_cannot_be_is_none(millidegrees: str) -> None:
+    assert procfs.parse_celsius(millidegrees) is None
 
 
 def test_mixed_and_unknown_cores_are_named() -> None:
