@@ -5,7 +5,7 @@ TEST := .venv-test
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: latency test lint types contracts test-oldest format clean
+.PHONY: latency test system-packages lint types contracts test-oldest format clean
 
 latency: $(VENV)/installed
 	$(VENV)/bin/edgebench latency --model gusodrop
@@ -22,6 +22,16 @@ $(TEST)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(INSTALL) --editable '.[test]'
 	touch $@
+
+# What the tests of GStreamer need, in the system's Python; without it they are skipped. Never fatal.
+SYSTEM_PACKAGES := python3-gi gir1.2-gstreamer-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good python3-opencv
+
+system-packages:
+	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "system-packages: not root, or no apt-get; the tests of GStreamer are skipped without $(SYSTEM_PACKAGES)"; \
+	elif ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; }; then \
+		echo "system-packages: apt-get failed; the tests of GStreamer are skipped"; \
+	fi
 
 lint: $(TEST)/installed
 	$(TEST)/bin/ruff check .

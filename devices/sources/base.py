@@ -16,6 +16,7 @@ class Frame:
 
     `image` is (height, width, 3) uint8 RGB; `name` says where it comes from (a file name, "track 3 frame 12");
     `label` is the class index where the source knows it; `roi` is x1, y1, x2, y2 of the sign in pixels where known.
+    `captured_ns` is CLOCK_MONOTONIC (`time.monotonic_ns`) when the sensor or its driver says that it was taken.
     """
 
     image: NDArray[np.uint8]
@@ -23,6 +24,7 @@ class Frame:
     label: int | None = None
     track: int | None = None
     roi: tuple[int, int, int, int] | None = None
+    captured_ns: int | None = None
 
 
 class SourceError(Exception):
@@ -33,7 +35,10 @@ class Source(Protocol):
     """A stream of frames.
 
     A source is a dataclass of its options whose first field is the location, the part behind `scheme://`.  It may have
-    `remarks() -> list[str]`: what a user should know after the run, such as files that were skipped.
+
+    - `remarks() -> list[str]`: what a user should know after the run, such as files that were skipped;
+    - `live: bool`: its frames come in real time, whether anybody takes them or not (see `is_live`);
+    - `offset_ns(index) -> int`: when frame `index` is due, counted from the first, where the frames have a schedule.
     """
 
     @property
@@ -49,3 +54,8 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release the device or file."""
+
+
+def is_live(source: Source) -> bool:
+    """Whether the source's frames come in real time, as a camera's do; a source that does not say is not."""
+    return bool(getattr(source, "live", False))

@@ -1,24 +1,26 @@
-"""A recorded stream: the frames of a camera or of an attack, kept in one numpy archive.
+"""A recorded stream: a clip (`devices/recording.py`), or the frames of an attack in one numpy archive.
 
-`images` (n, height, width, 3) uint8 RGB and `schema` (1); `labels` and `tracks` (n,) integers, -1 where there is none,
-and `task`, the data set whose classes the labels are, may be missing.
+In the archive, `images` (n, height, width, 3) uint8 RGB and `schema` (1); `labels` and `tracks` (n,) integers, -1 where
+there is none, and `task`, the data set whose classes the labels are, may be missing.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.datasets.archive import MAX_BYTES, Archive, ArchiveError
+from devices.recording import INDEX, RecordingError, read_clip
 from devices.sources.base import Frame, SourceError
-from devices.sources.location import existing_file
+from devices.sources.images import ImageError
+from devices.sources.location import existing_file, existing_folder
 
 SCHEMA = 1
 MAX_TASK_LETTERS = 64
@@ -26,35 +28,93 @@ MAX_TASK_LETTERS = 64
 
 @dataclass
 class Recorded:
-    """`recorded://stream.npz`: the frames of a recorded stream, in order, unpacked one at a time.
+    """`recorded://clip` or `recorded://stream.npz`: the frames of a recorded stream, in order, unpacked one at a time.
+
+    A clip is replayed at the times at which its frames were taken, as far as whoever takes them keeps to `offset_ns`;
+    with `pace=none`, and from an archive, which has no times, frames come as fast as they are asked for.
 
     Raises:
-        SourceError: the file is missing, damaged, unpacks to more than 2 GiB, or is no recorded stream.
+        SourceError: there is none, it is damaged, unpacks to more than 2 GiB, or is no recorded stream.
     """
 
-    location: str = field(metadata={"help": "the .npz file", "example": "attack.npz"})
+    location: str = field(metadata={"help": "the folder of a clip, or an .npz file", "example": "attack.npz"})
+    pace: Literal["recorded", "none"] = field(
+        default="recorded", metadata={"help": "when a clip's frames come: as recorded, or at once", "example": "none"}
+    )
 
     def __post_init__(self) -> None:
-        self._path = existing_file(self.location, "recorded://attack.npz")
+        is_folder = (
+            bool(self.location) and "\0" not in self.location and os.path.isdir(os.path.expanduser(self.location))
+        )
+        self._stream = _Clip(self.location) if is_folder else _Archive(self.location)
+        self._times_ns = self._stream.times_ns if self.pace == "recorded" else None
+
+    @property
+    def task(self) -> str | None:
+        return self._stream.task
+
+    @property
+    def length(self) -> int:
+        return self._stream.length
+
+    @property
+    def live(self) -> bool:
+        """Whether the frames have times that are to be kept."""
+        return self._times_ns is not None
+
+    @property
+    def offset_ns(self) -> Callable[[int], int] | None:
+        """When frame `index` is due, in nanoseconds after the first; None without times."""
+        return None if self._times_ns is None else self._times_ns.__getitem__
+
+    def frames(self) -> Iterator[Frame]:
+        return self._stream.frames()
+
+    def close(self) -> None:
+        """Nothing is held open outside `frames`."""
+
+
+class _Clip:
+    def __init__(self, location: str) -> None:
+        folder = existing_folder(location, "recorded://clip")
+        try:
+            self._clip = read_clip(folder)
+        except FileNotFoundError:
+            raise SourceError(
+                f"{folder} is no clip, since it holds no {INDEX}: read the images of a folder with dir://{location}"
+            ) from None
+        except (RecordingError, OSError) as error:
+            raise SourceError(f"{folder} {_reason(error)}: record it again") from None
+        self.task, self.length = self._clip.task, len(self._clip.frames)
+        self.times_ns = self._clip.times_ns()
+
+    def frames(self) -> Iterator[Frame]:
+        for index, kept in enumerate(self._clip.frames):
+            try:
+                image = self._clip.picture(index)
+            except ImageError as error:
+                raise SourceError(
+                    f"{self._clip.folder} broke off after {_counted(index)}: the next {error}; record it again"
+                ) from None
+            yield Frame(image, kept.name, kept.label, kept.track, kept.roi)
+
+
+class _Archive:
+    times_ns = None
+
+    def __init__(self, location: str) -> None:
+        self._path = existing_file(location, "recorded://attack.npz")
         try:
             with Archive(self._path) as archive:
                 _check(archive.headers)
                 if (schema := int(archive.read("schema"))) != SCHEMA:
                     raise ArchiveError(f"has schema {schema}, and this version of edgebench reads {SCHEMA}")
-                self._length = archive.headers["images"].shape[0]
-                self._labels = _numbers(archive, "labels", self._length)
-                self._tracks = _numbers(archive, "tracks", self._length)
-                self._task = str(archive.read("task")) if "task" in archive.headers else ""
+                self.length = archive.headers["images"].shape[0]
+                self._labels = _numbers(archive, "labels", self.length)
+                self._tracks = _numbers(archive, "tracks", self.length)
+                self.task = (str(archive.read("task")) if "task" in archive.headers else "") or None
         except (ArchiveError, OSError) as error:
             raise SourceError(f"{self._path} {_reason(error)}: record the stream again") from None
-
-    @property
-    def task(self) -> str | None:
-        return self._task or None
-
-    @property
-    def length(self) -> int:
-        return self._length
 
     def frames(self) -> Iterator[Frame]:
         given = 0
@@ -64,11 +124,9 @@ class Recorded:
                     yield Frame(image.view(np.uint8), f"frame {given}", label, track)
                     given += 1
         except (ArchiveError, OSError) as error:
-            frames = f"{given} frame{'s' * (given != 1)}"
-            raise SourceError(f"{self._path} broke off after {frames}: it {_reason(error)}; record it again") from None
-
-    def close(self) -> None:
-        """Nothing is held open outside `frames`."""
+            raise SourceError(
+                f"{self._path} broke off after {_counted(given)}: it {_reason(error)}; record it again"
+            ) from None
 
 
 def write_recorded(
@@ -141,7 +199,11 @@ def _check(arrays: Mapping[str, _Described]) -> None:
         raise ArchiveError(f"has a task that is not a word of up to {MAX_TASK_LETTERS} letters")
 
 
-def _reason(error: ArchiveError | OSError) -> str:
+def _counted(frames: int) -> str:
+    return f"{frames} frame{'s' * (frames != 1)}"
+
+
+def _reason(error: ArchiveError | RecordingError | OSError) -> str:
     return f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from devices.sources.base import Frame, SourceError
 from devices.sources.images import SUFFIXES, ImageError, check_size, decode_image
+from devices.sources.libav import pyav
 from devices.sources.location import existing_file
 
 # FFmpeg also reads play lists, whose entries lead to other files and to the network.
@@ -74,7 +74,7 @@ class Video:
                 for image in _decoded(container):
                     yield Frame(image, f"{self._path.name} frame {given}")
                     given += 1
-            except (_av().error.FFmpegError, ImageError) as error:
+            except (pyav("video files").error.FFmpegError, ImageError) as error:
                 reason = f"the next {error}" if isinstance(error, ImageError) else error.strerror
                 frames = f"{given} frame{'s' * (given != 1)}"
                 raise SourceError(
@@ -87,8 +87,8 @@ class Video:
 def _opened(path: Path) -> Any:
     """The open container, to be used as a context; it holds at least one video stream of a size that is taken."""
     try:
-        container = _av().open(str(path), options=OPTIONS)
-    except (_av().error.FFmpegError, OSError):
+        container = pyav("video files").open(str(path), options=OPTIONS)
+    except (pyav("video files").error.FFmpegError, OSError):
         raise SourceError(f"{path} is no video that can be read: give an MP4, MKV, AVI or image file") from None
     try:
         if not container.streams.video:
@@ -115,12 +115,3 @@ def _decoded(container: Any) -> Iterator[NDArray[np.uint8]]:
             image = picture.to_ndarray(format="rgb24")
             # Telephones record sideways and say by how much; PyAV before 14.2 does not tell.
             yield np.ascontiguousarray(np.rot90(image, getattr(picture, "rotation", 0) // 90))
-
-
-def _av() -> ModuleType:
-    try:
-        import av
-    except ImportError:
-        raise SourceError("video files need PyAV, which is missing: pip install 'edgebench[camera]'") from None
-    module: ModuleType = av
-    return module
