@@ -7,6 +7,9 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
+from typing import Any
+
+import torch
 
 from bench import registry
 from bench.accuracy import measure_accuracy
@@ -50,7 +53,8 @@ def deliver(
 ) -> Delivery:
     """Write the bundle, then state the accuracy of what was stored, then compare it with torch if asked.
 
-    Without `test` images the accuracy stays unstated, and rendered images are compared.
+    Without `test` images the accuracy stays unstated, and rendered images are compared, or noise where none can be
+    rendered.
 
     Raises:
         BundleError: the folder exists and `overwrite` is not set.
@@ -59,13 +63,14 @@ def deliver(
     began = monotonic()
     bundle = _write(result, folder, test, overwrite)
     report(Progress("exporting", 1, 1, monotonic() - began, {}))
-    rendered = result.recipe.rendered_test(_QUICK_IMAGES if result.quick else _RENDERED_IMAGES)
+    render = result.recipe.rendered_test
+    rendered = None if render is None else render(_QUICK_IMAGES if result.quick else _RENDERED_IMAGES)
     if test is not None:
         bundle = state_measured(folder, _measure(result, bundle, test, rendered, threads, report))
     if not verified:
         return Delivery(bundle, None)
-    images = _evenly(rendered if test is None else test, _VERIFIED_IMAGES)
-    return Delivery(bundle, _verify(result, bundle, images, threads, report))
+    images = test or rendered or _noise(bundle.manifest.input_shape)
+    return Delivery(bundle, _verify(result, bundle, _evenly(images, _VERIFIED_IMAGES), threads, report))
 
 
 def _write(result: Trained, folder: Path, test: Examples | None, overwrite: bool) -> Bundle:
@@ -80,21 +85,22 @@ def _write(result: Trained, folder: Path, test: Examples | None, overwrite: bool
         export_stages(result.networks.network, result.networks.policy),
         name=recipe.bundle + suffix,
         task=Task(recipe.task, recipe.classes),
-        controller=recipe.controller,
+        controller=(result.quick and recipe.quick_controller) or recipe.controller,
         provenance=Provenance(
             command=f"edgebench train {recipe.name} --seed {result.seed}{option}",
             seed=result.seed,
             versions=versions | {"torch": result.torch_version},
             data=digests,
+            more={"training": dict(result.training)},
         ),
         overwrite=overwrite,
     )
 
 
 def _measure(
-    result: Trained, bundle: Bundle, test: Examples, rendered: Examples, threads: int, report: Report
+    result: Trained, bundle: Bundle, test: Examples, rendered: Examples | None, threads: int, report: Report
 ) -> Measured:
-    """The accuracy on both kinds of images, with the bundle's own controller and seeded gates."""
+    """The accuracy on the kinds of images there are, with the bundle's own controller and seeded gates."""
     if result.quick:
         test = _evenly(test, _QUICK_IMAGES)
     spec = parse_spec(bundle.manifest.controllers.default)
@@ -103,14 +109,17 @@ def _measure(
     runtime = Runtime(bundle.network, backend, controller, random=GateRandom(result.seed))
     try:
         real = _accuracy(runtime, bundle, test, result.recipe.draws, "measuring", report)
-        drawn = _accuracy(runtime, bundle, rendered, result.recipe.draws, "measuring rendered", report)
+        more: dict[str, Any] = {"backend": backend.describe()}
+        if rendered is not None:
+            drawn = _accuracy(runtime, bundle, rendered, result.recipe.draws, "measuring rendered", report)
+            more = {"rendered": asdict(drawn), **more}
         return Measured(
             accuracy=Accuracy(real.value, real.low, real.high),
             data=f"dataset://{result.recipe.task}/test",
             n=real.n,
             draws=result.recipe.draws,
             date=datetime.now(timezone.utc).date().isoformat(),
-            more={"rendered": asdict(drawn), "backend": backend.describe()},
+            more=more,
         )
     finally:
         runtime.close()
@@ -143,6 +152,13 @@ def _verify(result: Trained, bundle: Bundle, examples: Examples, threads: int, r
         return verify(bundle, backend, network, policy, images, routes, tell)
     finally:
         backend.close()
+
+
+def _noise(input_shape: tuple[int, ...]) -> Examples:
+    generator = torch.Generator().manual_seed(0)
+    shape = (_VERIFIED_IMAGES, *input_shape[1:])
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return Examples(images, torch.zeros(len(images), dtype=torch.int64))
 
 
 def _evenly(examples: Examples, count: int) -> Examples:

@@ -28,7 +28,7 @@ def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the bundle."""
     parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle that is there")
-    parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, route by route")
+    parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, path by path")
     parser.add_argument("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -133,12 +133,13 @@ def _accuracy(measured: Measured | None) -> str:
 
 
 def _verification(verification: Verification) -> list[str]:
+    width = max(10, *(len(found.what) for found in verification.differences))
     lines = [
         f"largest difference on {verification.images} images, as a share of the largest output:",
-        f"  {'route':<10} {'from stored':>12} {'from trained':>13} {'same answer':>12}",
+        f"  {'path':<{width}} {'from stored':>12} {'from trained':>13} {'same answer':>12}",
     ]
     lines += [
-        f"  {found.what:<10} {found.stored:>12.1e} {found.trained:>13.1e} {found.agreement:>12.1%}"
+        f"  {found.what:<{width}} {found.stored:>12.1e} {found.trained:>13.1e} {found.agreement:>12.1%}"
         for found in verification.differences
     ]
     verdict = (

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
-from bench import registry
 from bench.cli.bundling import (
     add_bundle_arguments,
     blaming_the_request,
@@ -17,6 +15,7 @@ from bench.cli.bundling import (
 )
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
+from bench.cli.train import find_recipe, is_recipe
 
 EPILOG = """\
 examples:
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with progress() as show:
         with blaming_the_request():
-            result = load_trained(path, partial(registry.find, "recipes"))
+            result = load_trained(path, find_recipe)
             test = None if data is None else result.recipe.test(data)
         delivery = delivered(result, test, arguments, show)
     return show_delivery(delivery, arguments)
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _trained_file(name: str, work: Path | None) -> Path:
     path = Path(name)
-    if name in registry.names("recipes"):
+    if is_recipe(name):
         if work is None:
             raise RequestError("usage", f"{name} is a recipe", "Say with --work where it was trained.")
         path = work / f"{name}.pt"

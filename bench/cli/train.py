@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
+from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from bench import registry
 from bench.cli.arguments import seed
@@ -18,10 +21,16 @@ from bench.cli.bundling import (
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
 
+if TYPE_CHECKING:
+    from export.training.recipe import Recipe
+
+_EXITS = "-exits-"
+
 EPILOG = """\
 examples:
   edgebench train resnet18-gtsrb --data ~/edgebench-data --work work --out resnet18
   edgebench train gusodrop-gtsrb --data ~/edgebench-data --work work --out gusodrop
+  edgebench train sdn-vgg16-cifar10 --exits 1,3,5 --work work-cifar10 --out sdn
 
 A training that was stopped goes on from the last checkpoint in its work folder
 when the same command is given again, and ends with the same weights.
@@ -33,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(registry.names('recipes'))}")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets (default $EDGEBENCH_DATA)")
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="where checkpoints are kept")
+    parser.add_argument(
+        "--exits", type=_exits, metavar="BLOCKS", help="blocks behind which the network may stop, such as 1,3,5"
+    )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     parser.add_argument("--quick", action="store_true", help="a tiny network and a few steps, to try the way through")
     add_bundle_arguments(parser)
@@ -41,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train or go on training, then write the bundle."""
     prepare(arguments)
-    recipe = registry.find("recipes", arguments.recipe)
+    recipe = find_recipe(arguments.recipe + ("" if arguments.exits is None else _EXITS + arguments.exits))
     data = data_folder(arguments)
     if data is None:
         raise RequestError(
@@ -56,3 +68,39 @@ def run(arguments: argparse.Namespace) -> int:
             result = trained(recipe, Workshop(data, arguments.work, arguments.seed, arguments.quick), show)
         delivery = delivered(result, test, arguments, show)
     return show_delivery(delivery, arguments)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of this name, which may end in "-exits-1-3-5" where its exits can be moved.
+
+    Raises:
+        PluginError: there is no such recipe.
+        RequestError: it has no exits to move, or its network cannot have them there.
+    """
+    base, placed, exits = name.partition(_EXITS)
+    recipe = registry.find("recipes", base)
+    if not placed:
+        return cast("Recipe", recipe)
+    from export.training.recipes.exits import ExitRecipe
+
+    if not isinstance(recipe, ExitRecipe) or recipe.placed is None:
+        raise RequestError("usage", f"recipe {base} has no exits to move", "Leave --exits out.")
+    try:
+        moved = recipe.placed(tuple(map(int, exits.split("-"))))
+        # Refuses exits that cannot be had now, before any image is read.
+        moved.build(0, True)
+        return moved
+    except ValueError as error:
+        raise RequestError("usage", f"--exits of {base}: {error}") from error
+
+
+def is_recipe(name: str) -> bool:
+    """Whether a recipe of this name, its exits moved or not, is on offer."""
+    return name.partition(_EXITS)[0] in registry.names("recipes")
+
+
+def _exits(text: str) -> str:
+    """`1-3-5`, as in the name of the recipe, from `1,3,5`."""
+    if not re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text):
+        raise ArgumentTypeError(f"{text!r} is no list of blocks, such as 1,3,5")
+    return text.replace(",", "-")

@@ -1,12 +1,9 @@
-"""A torch network as stages, and each stage as an ONNX graph of plain operators."""
+"""A torch network as stages: what they are, what each sees, and how they make up the network."""
 
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import onnx
@@ -14,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from export.networks.policy import DecisionNetwork
+from edge.network import Exit, Gate
+from export.networks.backbone import Backbone
+from export.networks.early_exit import EarlyExitNetwork, StagedNetwork
 from export.networks.resnet import BasicBlock, GatedResNet
-
-# What ONNX Runtime 1.20 and TensorRT 10 both run in full.
-OPSET = 20
+from export.onnx.graphs import export_modules
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -49,98 +46,88 @@ def fold_batch_norm(module: ModuleT) -> ModuleT:
     return folded
 
 
-def stage_modules(network: GatedResNet, policy: DecisionNetwork | None = None) -> dict[str, nn.Module]:
+def stage_modules(network: StagedNetwork, policy: nn.Module | None = None) -> dict[str, nn.Module]:
     """The stages by id, first to last: views of the networks that share their parameters.
 
-    "stem"; for every block "block0" and, where its shortcut is a projection, "bypass0"; "head"; "policy".
+    "stem"; for every block "block0" and, where a gate stands there and the shortcut is a projection, "bypass0", and the
+    head of an exit behind it, "head0" for the first exit; the last exit's "head"; "policy".
     """
-    stages: dict[str, nn.Module] = {"stem": network.stem}
-    for index, block in enumerate(network.residual_blocks()):
+    trunk, heads = _backbone(network), _internal_heads(network)
+    stages: dict[str, nn.Module] = {"stem": trunk.stem}
+    for index, block in enumerate(trunk.blocks):
         stages[f"block{index}"] = block
-        if block.has_projection:
+        if isinstance(trunk, GatedResNet) and isinstance(block, BasicBlock) and block.has_projection:
             stages[f"bypass{index}"] = Bypass(block)
-    stages["head"] = network.head
+        if index in heads:
+            stages[f"head{list(heads).index(index)}"] = heads[index]
+    stages["head"] = trunk.head
     if policy is not None:
         stages["policy"] = policy
     return stages
 
 
-def export_stages(
-    network: GatedResNet, policy: DecisionNetwork | None = None, size: int = 32
-) -> dict[str, onnx.ModelProto]:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How stages make up a network: `order`, `gates` and `exits` are those of `edge.network.Network`."""
+
+    order: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    exits: tuple[Exit, ...]
+
+
+def layout(network: StagedNetwork) -> Layout:
+    """The stages of `stage_modules` in place: a gate at every block of a `GatedResNet`, none elsewhere."""
+    trunk = _backbone(network)
+    blocks = [f"block{index}" for index in range(len(trunk.blocks))]
+    gates: list[Gate] = []
+    if isinstance(trunk, GatedResNet):
+        projected = [block.has_projection for block in trunk.residual_blocks()]
+        gates = [Gate(f"block{i}", f"bypass{i}" if has else None) for i, has in enumerate(projected)]
+    exits = [Exit(blocks[index], f"head{number}") for number, index in enumerate(_internal_heads(network))]
+    return Layout(("stem", *blocks), tuple(gates), (*exits, Exit(blocks[-1], "head")))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedStages:
+    """ONNX models by stage id, and how they make up a network."""
+
+    models: dict[str, onnx.ModelProto]
+    layout: Layout
+
+
+def export_stages(network: StagedNetwork, policy: nn.Module | None = None) -> ExportedStages:
     """The stages of `stage_modules` as ONNX models: float32, batch 1, input "ID.in" and output "ID.out".
 
     Batch norm is folded; weights are named after the parameters of the folded stage.  Images are (1, 3, size, size) in
     [0, 1]: normalisation lies inside the stem and the policy.
     """
     network, policy = fold_batch_norm(network), None if policy is None else fold_batch_norm(policy)
+    inputs = _stage_inputs(network)
+    modules = stage_modules(network, policy)
+    return ExportedStages(export_modules(modules, inputs), layout(network))
+
+
+@torch.no_grad()
+def _stage_inputs(network: StagedNetwork) -> dict[str, Tensor]:
+    """What each stage sees when a grey image goes through the network."""
+    trunk, heads = _backbone(network), list(_internal_heads(network))
+    size = network.size if isinstance(network, EarlyExitNetwork) else 32
     image = torch.full((1, 3, size, size), 0.5)
     inputs = {"stem": image, "policy": image}
-    with torch.no_grad():
-        features = network.stem(image)
-        for index, block in enumerate(network.residual_blocks()):
-            inputs[f"block{index}"] = inputs[f"bypass{index}"] = features
-            features = block.kept(features)
-        inputs["head"] = features
-    return {stage: _export(stage, module, inputs[stage]) for stage, module in stage_modules(network, policy).items()}
+    features = trunk.stem(image)
+    for index, block in enumerate(trunk.blocks):
+        inputs[f"block{index}"] = inputs[f"bypass{index}"] = features
+        features = block(features)
+        if index in heads:
+            inputs[f"head{heads.index(index)}"] = features
+    inputs["head"] = features
+    return inputs
 
 
-def _export(stage: str, module: nn.Module, x: Tensor) -> onnx.ModelProto:
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            module.eval(),
-            (x,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["in"],
-            output_names=["out"],
-            verbose=False,
-        )
-    assert program is not None
-    return _tidied(stage, program.model_proto)
+def _backbone(network: StagedNetwork) -> Backbone | GatedResNet:
+    return network.backbone if isinstance(network, EarlyExitNetwork) else network
 
 
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Silence about what the exporter would like to have (torchvision) and what it deprecates in itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _tidied(stage: str, exported: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with readable names and nothing else in it: the exporter leaves source lines and paths there."""
-    names = {"in": f"{stage}.in", "out": f"{stage}.out"}
-    nodes = []
-    for index, node in enumerate(exported.graph.node):
-        for output in node.output:
-            names.setdefault(output, f"{node.op_type}{index}")
-        inputs = [names.get(name, name) for name in node.input]
-        fresh = onnx.helper.make_node(
-            node.op_type, inputs, [names[name] for name in node.output], f"{node.op_type}{index}"
-        )
-        fresh.attribute.extend(node.attribute)
-        nodes.append(fresh)
-    graph = onnx.helper.make_graph(
-        nodes,
-        stage,
-        [_boundary(names, exported.graph.input[0])],
-        [_boundary(names, exported.graph.output[0])],
-        [onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(w), w.name) for w in exported.graph.initializer],
-    )
-    model = onnx.helper.make_model(
-        graph, producer_name="edgebench", ir_version=exported.ir_version, opset_imports=exported.opset_import
-    )
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
-def _boundary(names: dict[str, str], value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    shape = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-    return onnx.helper.make_tensor_value_info(names[value.name], onnx.TensorProto.FLOAT, shape)
+def _internal_heads(network: StagedNetwork) -> dict[int, nn.Module]:
+    """The heads of all exits but the last, by the index of the block that they stand behind."""
+    return dict(zip(network.exits, network.heads, strict=True)) if isinstance(network, EarlyExitNetwork) else {}

@@ -1,37 +1,41 @@
-"""The proof that a bundle computes what was trained: the same routes, in torch and on the runtime, side by side."""
+"""The proof that a bundle computes what was trained: the same paths, in torch and on the runtime, side by side."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor
 
-from edge.backends.base import Backend, Executable
+from edge.backends.base import Backend, Executable, Features
 from edge.bundle import Bundle
-from edge.network import Route
+from edge.network import Network, Route
+from export.networks.early_exit import EarlyExitNetwork, StagedNetwork
 from export.networks.policy import DecisionNetwork
-from export.networks.resnet import GatedResNet
 from export.onnx.stages import fold_batch_norm, stage_modules
 
 # Float32 sums in another order differ by a few 1e-6 of the largest score after 18 layers.
 TOLERANCE = 1e-4
+
+NetworkT = TypeVar("NetworkT", bound=StagedNetwork)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How far the bundle's outputs lie from torch's, over all images, as shares of the largest output.
 
-    `what` is a route, or "policy".  `stored`: torch with the stored weights, so the error of the export itself;
-    `trained`: torch with the weights as trained, so with the cost of storing them narrow.  `agreement` is the share of
-    decisions, classes or gates open at 0.5, that are those of the networks as trained.
+    `what` is a route, "exit 0", both ("1101 exit 0"), or "policy".  `stored`: torch with the stored weights, so the
+    error of the export itself; `trained`: torch with the weights as trained, so with the cost of storing them narrow.
+    `agreement` is the share of decisions, classes or gates open at 0.5, that are those of the networks as trained.
     """
 
-    what: Route
+    what: str
     stored: float
     trained: float
     agreement: float
@@ -54,32 +58,32 @@ class Verification:
 def verify(
     bundle: Bundle,
     backend: Backend,
-    network: GatedResNet,
+    network: StagedNetwork,
     policy: DecisionNetwork | None,
     images: Tensor,
     routes: Sequence[Route],
     report: Callable[[int], None] = lambda done: None,
 ) -> Verification:
-    """Run `images` (n, 3, h, w) in [0, 1] through the bundle and through torch, route by route.
+    """Run `images` (n, 3, h, w) in [0, 1] through the bundle and through torch: every exit of every route.
 
-    `backend` was opened on `bundle`; `network` and `policy` are what the bundle was exported from.  `report` is told
-    how many routes are done.
+    The bundle is run as a frame is that stops nowhere, from exit to exit.  `backend` was opened on it; `network` and
+    `policy` are what it was exported from.  `report` is told how many routes are done.
     """
     stored_network, stored_policy = stored_networks(bundle, network, policy)
     network.eval()
     differences = []
-    for route in routes:
-        kept = [bit == "1" for bit in route]
-        scores = _outputs(backend.compile(bundle.network.segment(route, 0, 0)), images)
-        stored, trained = stored_network(images, kept), network(images, kept)
-        agreement = (scores.argmax(1) == trained.argmax(1)).float().mean().item()
-        differences.append(Difference(route, _distance(scores, stored), _distance(scores, trained), agreement))
-        report(len(differences))
+    for done, route in enumerate(routes, 1):
+        found = _scores_of_bundle(bundle.network, backend, route, images)
+        stored, trained = _scores_of_torch(stored_network, images, route), _scores_of_torch(network, images, route)
+        for exit_index, scores in enumerate(zip(found, stored, trained, strict=True)):
+            agreement = (scores[0].argmax(1) == scores[2].argmax(1)).float().mean().item()
+            differences.append(_difference(_path(route, exit_index, len(found)), *scores, agreement))
+        report(done)
     if policy is not None and stored_policy is not None:
-        keep = _outputs(backend.compile(bundle.network.policy_segment()), images)
-        stored, trained = stored_policy(images), policy.eval()(images)
-        agreement = ((keep >= 0.5) == (trained >= 0.5)).float().mean().item()
-        differences.append(Difference("policy", _distance(keep, stored), _distance(keep, trained), agreement))
+        (keep,) = _outputs([backend.compile(bundle.network.policy_segment())], images)
+        trained_keep = policy.eval()(images)
+        agreement = ((keep >= 0.5) == (trained_keep >= 0.5)).float().mean().item()
+        differences.append(_difference("policy", keep, stored_policy(images), trained_keep, agreement))
     return Verification(len(images), tuple(differences))
 
 
@@ -93,8 +97,8 @@ def routes_to_verify(gates: int, random_routes: int = 6, seed: int = 0) -> list[
 
 
 def stored_networks(
-    bundle: Bundle, network: GatedResNet, policy: DecisionNetwork | None
-) -> tuple[GatedResNet, DecisionNetwork | None]:
+    bundle: Bundle, network: NetworkT, policy: DecisionNetwork | None
+) -> tuple[NetworkT, DecisionNetwork | None]:
     """Copies of the networks for inference, batch norm folded, with the weights that the bundle holds."""
     network, policy = fold_batch_norm(network), None if policy is None else fold_batch_norm(policy)
     for stage, module in stage_modules(network, policy).items():
@@ -104,14 +108,45 @@ def stored_networks(
                 if name in stored:
                     parameter.copy_(torch.from_numpy(stored[name].copy()))
                 else:
-                    # The exporter leaves out a bias that is zero everywhere, and nothing else.
-                    assert name.endswith("bias"), f"{stage} of {bundle.folder} lacks {name}"
+                    # The exporter leaves out what has no effect: a bias that is zero everywhere, the mix of a pooling
+                    # over windows of one.
+                    assert name.endswith(("bias", "mix")), f"{stage} of {bundle.folder} lacks {name}"
                     parameter.zero_()
     return network, policy
 
 
-def _outputs(executable: Executable, images: Tensor) -> Tensor:
-    return torch.from_numpy(np.stack([executable.run(image.numpy())[1] for image in images.contiguous().unsqueeze(1)]))
+def _scores_of_bundle(network: Network, backend: Backend, route: Route, images: Tensor) -> list[Tensor]:
+    """Scores (n, classes) of every exit; each segment goes on from the features of the one before."""
+    starts = (0, *network.exit_positions[:-1])
+    segments = [network.segment(route, start, exit_index) for exit_index, start in enumerate(starts)]
+    return _outputs([backend.compile(segment) for segment in segments], images)
+
+
+def _scores_of_torch(network: StagedNetwork, images: Tensor, route: Route) -> list[Tensor]:
+    kept = [bit == "1" for bit in route]
+    if isinstance(network, EarlyExitNetwork):
+        return network(images, torch.tensor(kept).expand(len(images), -1) if kept else None)  # type: ignore[no-any-return]
+    return [network(images, kept)]
+
+
+def _outputs(executables: Sequence[Executable], images: Tensor) -> list[Tensor]:
+    """What each of a chain of segments gives, (n, outputs)."""
+    found: list[list[NDArray[np.float32]]] = [[] for _ in executables]
+    for image in images.contiguous().unsqueeze(1):
+        features: Features = image.numpy()
+        # Image by image: the next run overwrites the features.
+        for outputs, executable in zip(found, executables, strict=True):
+            features, output = executable.run(features)
+            outputs.append(output)
+    return [torch.from_numpy(np.stack(outputs)) for outputs in found]
+
+
+def _path(route: Route, exit_index: int, exits: int) -> str:
+    return " ".join([route] * bool(route) + [f"exit {exit_index}"] * (exits > 1 or not route))
+
+
+def _difference(what: str, found: Tensor, stored: Tensor, trained: Tensor, agreement: float) -> Difference:
+    return Difference(what, _distance(found, stored), _distance(found, trained), agreement)
 
 
 def _distance(outputs: Tensor, reference: Tensor) -> float:

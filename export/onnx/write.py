@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -10,13 +9,14 @@ import onnx
 
 from edge.bundle import Bundle, Controllers, Manifest, Provenance, Task, write_bundle
 from edge.bundle.narrow import narrow
-from edge.network import Exit, Gate, Network, Stage, StageKind, TensorSpec
+from edge.network import Network, Stage, StageKind, TensorSpec
 from export.onnx.macs import count
+from export.onnx.stages import ExportedStages
 
 
 def write_stages(
     folder: Path,
-    models: Mapping[str, onnx.ModelProto],
+    exported: ExportedStages,
     *,
     name: str,
     task: Task,
@@ -24,32 +24,29 @@ def write_stages(
     provenance: Provenance,
     overwrite: bool = False,
 ) -> Bundle:
-    """Write the models of `export_stages` as a bundle, weights as int8; its accuracy is not stated yet.
+    """Write what `export_stages` gave as a bundle, weights as int8; its accuracy is not stated yet.
 
     What is stored is not what was trained: measure the bundle, then `edge.bundle.state_measured`.
 
     Raises:
         BundleError: the folder exists and `overwrite` is not set.
     """
-    network = describe(models)
+    network = describe(exported)
     input_shape = network.stages[network.order[0]].input.shape
     manifest = Manifest(name, task, input_shape, network, Controllers(controller), None, provenance)
-    narrowed = {stage: narrow(model) for stage, model in models.items()}
+    narrowed = {stage: narrow(model) for stage, model in exported.models.items()}
     return write_bundle(folder, manifest, narrowed, overwrite=overwrite)
 
 
-def describe(models: Mapping[str, onnx.ModelProto]) -> Network:
-    """The network that stage models of `export_stages` make up: a gate at every block, one exit at the end."""
-    stages = {stage_id: _stage(stage_id, model) for stage_id, model in models.items()}
-    blocks = [stage_id for stage_id, stage in stages.items() if stage.kind == "block"]
-    bypasses = {block: block.replace("block", "bypass") for block in blocks}
-    order = ("stem", *blocks)
+def describe(exported: ExportedStages) -> Network:
+    """The network that exported stages make up, with their cost; the files' digests are not known yet."""
+    layout = exported.layout
     return Network(
-        stages=stages,
-        order=order,
-        gates=tuple(Gate(block, bypass if bypass in stages else None) for block, bypass in bypasses.items()),
-        exits=(Exit(order[-1], "head"),),
-        policy="policy" if "policy" in stages else None,
+        stages={stage_id: _stage(stage_id, model) for stage_id, model in exported.models.items()},
+        order=layout.order,
+        gates=layout.gates,
+        exits=layout.exits,
+        policy="policy" if "policy" in exported.models else None,
     )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# Images (batch, 3, h, w) in [0, 1], the size to make them, and a generator -> changed copies in [0, 1].
+Augment: TypeAlias = Callable[[Tensor, int, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, slots=True)

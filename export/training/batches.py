@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from export.training.augment import Augmentation
+from export.training.augment import Augment, Augmentation
 from export.training.examples import BatchOrder, Examples
 from export.training.loop import step_generator
 
@@ -25,7 +25,7 @@ class Batches:
     seed: int
     phase: str
     size: int = 32
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augment = field(default_factory=Augmentation)
     _order: BatchOrder = field(init=False)
 
     def __post_init__(self) -> None:

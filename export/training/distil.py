@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from export.networks.resnet import GatedResNet
-from export.training.augment import Augmentation
+from export.training.augment import Augment, Augmentation
 from export.training.batches import Batches
 from export.training.examples import Examples
 from export.training.loop import Phase
@@ -30,7 +30,7 @@ class DistilOptions:
     batch: int
     peak_rate: float
     routes_per_image: int = 2
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augment = field(default_factory=Augmentation)
     size: int = 32
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from export.networks.cost import body_shares
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
-from export.training.augment import Augmentation
+from export.training.augment import Augment, Augmentation
 from export.training.batches import Batches
 from export.training.distil import agreement, divergence
 from export.training.examples import Examples
@@ -33,13 +33,13 @@ class GumbelOptions:
     batch: int
     backbone_rate: float
     target_saving: float
-    policy_rate: float = 1e-3
+    policy_rate: float = 5e-3
     temperature: float = 1.0
     usage_weight: float = 40.0
-    target_entropy_bits: float = 4.5
+    target_entropy_bits: float = 4.2
     randomness_weight: float = 0.05
-    logit_decay: float = 0.001
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    logit_decay: float = 2e-4
+    augmentation: Augment = field(default_factory=Augmentation)
     size: int = 32
 
 

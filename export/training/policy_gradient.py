@@ -17,7 +17,7 @@ from torch import Tensor
 from export.networks.cost import body_shares
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
-from export.training.augment import Augmentation
+from export.training.augment import Augment, Augmentation
 from export.training.batches import Batches
 from export.training.distil import agreement
 from export.training.examples import Examples
@@ -38,7 +38,7 @@ class PolicyGradientOptions:
     disagreement_cost: float = 5.0
     entropy_bonus: float = 0.05
     logit_decay: float = 0.002
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augment = field(default_factory=Augmentation)
     size: int = 32
 
 

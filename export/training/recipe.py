@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
+from export.networks.early_exit import StagedNetwork
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
 from export.training.examples import Examples
-from export.training.loop import Progress
+from export.training.loop import Progress, time_taken
 from export.training.work_file import reading
 
 Report: TypeAlias = Callable[[Progress], None]
@@ -36,10 +38,16 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What is exported: a backbone, and the policy that decides its gates, if there is one."""
+    """What is exported: a network, and the policy that decides its gates, if there is one."""
 
-    network: GatedResNet
+    network: StagedNetwork
     policy: DecisionNetwork | None = None
+
+    @property
+    def gated(self) -> GatedResNet:
+        """The network, where it is one with gates and without exits."""
+        assert isinstance(self.network, GatedResNet)
+        return self.network
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +58,11 @@ class Recipe:
     `needs` says in words what must lie in the data folder; `phases` are the checkpoints that `train` leaves, in order;
     `draws` is how many times the gates of each test image are drawn for the stated accuracy.
 
+    `quick_controller` is the spec where the narrow network of `quick` needs another one.
+
     `build(seed, quick)` gives the networks untrained.  `train` runs every phase from its checkpoint and returns the
     digests of the data that it used, by name.  `test(data)` reads the test images, and `rendered_test(count)`
-    draws some.
+    draws some (None: they cannot be drawn).
     """
 
     name: str
@@ -66,12 +76,13 @@ class Recipe:
     build: Callable[[int, bool], Networks]
     train: Callable[[Networks, Workshop, Report], Mapping[str, str]]
     test: Callable[[Path], Examples]
-    rendered_test: Callable[[int], Examples]
+    rendered_test: Callable[[int], Examples] | None
+    quick_controller: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a recipe made, with what is needed to make it again."""
+    """What a recipe made, with what is needed to make it again; `training` says how long it took on what, as JSON."""
 
     recipe: Recipe
     seed: int
@@ -79,6 +90,7 @@ class Trained:
     networks: Networks
     data_digests: Mapping[str, str]
     torch_version: str
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def examples_digest(examples: Examples) -> str:
@@ -99,7 +111,13 @@ def trained(recipe: Recipe, workshop: Workshop, report: Report) -> Trained:
     if not path.exists():
         networks = recipe.build(workshop.seed, workshop.quick)
         digests = recipe.train(networks, workshop, report)
-        save_trained(Trained(recipe, workshop.seed, workshop.quick, networks, digests, torch.__version__), path)
+        training = {
+            "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "threads": torch.get_num_threads(),
+            "phases": {phase: time_taken(workshop.work, phase) for phase in recipe.phases},
+        }
+        result = Trained(recipe, workshop.seed, workshop.quick, networks, digests, torch.__version__, training)
+        save_trained(result, path)
     return load_trained(path, lambda name: recipe)
 
 
@@ -166,6 +184,7 @@ def save_trained(result: Trained, path: Path) -> None:
             "policy": None if policy is None else policy.state_dict(),
             "data_digests": dict(result.data_digests),
             "torch_version": str(result.torch_version),
+            "training": dict(result.training),
         },
         temporary,
     )
@@ -192,4 +211,5 @@ def load_trained(path: Path, find_recipe: Callable[[str], Recipe]) -> Trained:
         networks.network.load_state_dict(saved["network"])
         if networks.policy is not None:
             networks.policy.load_state_dict(saved["policy"])
-        return Trained(recipe, saved["seed"], saved["quick"], networks, saved["data_digests"], saved["torch_version"])
+        made = saved["data_digests"], saved["torch_version"], saved["training"]
+        return Trained(recipe, saved["seed"], saved["quick"], networks, *made)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.networks.resnet import GatedResNet
-from export.training.augment import Augmentation
+from export.training.augment import Augment, Augmentation
 from export.training.batches import Batches
 from export.training.examples import Examples
 from export.training.loop import Phase
@@ -31,7 +31,7 @@ class SupervisedOptions:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.05
     keep_last: float = 0.7
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augment = field(default_factory=Augmentation)
 
 
 def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:

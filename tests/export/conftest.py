@@ -24,6 +24,11 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session", name="lived_in")
+def lived_in_fixture():
+    return lived_in
+
+
 @pytest.fixture(scope="session")
 def network():
     """Two blocks: the bypass of the first is the identity, that of the second a projection."""
@@ -50,7 +55,7 @@ def images():
 
 
 @pytest.fixture(scope="session")
-def models(network, policy):
+def exported(network, policy):
     """Exported once: a stage takes the exporter a second."""
     from export.onnx.stages import export_stages
 
@@ -58,13 +63,18 @@ def models(network, policy):
 
 
 @pytest.fixture(scope="session")
-def bundle(models, tmp_path_factory):
+def models(exported):
+    return exported.models
+
+
+@pytest.fixture(scope="session")
+def bundle(exported, tmp_path_factory):
     from edge.bundle import Provenance, Task
     from export.onnx.write import write_stages
 
     return write_stages(
         tmp_path_factory.mktemp("bundles") / "tiny",
-        models,
+        exported,
         name="tiny",
         task=Task("gtsrb", tuple(f"class {index}" for index in range(CLASSES))),
         controller="gusodrop",

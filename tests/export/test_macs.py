@@ -69,8 +69,8 @@ def test_a_matrix_product_costs_output_elements_times_the_summed_axis(operator, 
     assert count(model(operator, left, right, output, **attributes)).macs == np.prod(output) * 5
 
 
-def test_the_count_on_the_graph_is_that_on_the_module(models, network, policy):
-    stages = describe(models).stages
+def test_the_count_on_the_graph_is_that_on_the_module(exported, network, policy):
+    stages = describe(exported).stages
     for stage, module in stage_modules(network, policy).items():
         assert stages[stage].macs == cost.macs(module, torch.zeros(stages[stage].input.shape))[0], stage
 

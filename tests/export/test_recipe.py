@@ -13,6 +13,7 @@ from bench import registry
 from export.training.recipe import Trained, Workshop, claim_data, load_trained, save_trained, trained
 from export.training.recipes.gusodrop import gusodrop_gtsrb
 from export.training.recipes.resnet18 import resnet18_gtsrb
+from export.training.recipes.rivals import fixed_route_gtsrb, resnet14_gtsrb
 
 pytestmark = pytest.mark.torch
 
@@ -30,7 +31,9 @@ def same(left, right):
     return all(torch.equal(a, b) for a, b in zip(weights(left), weights(right), strict=True))
 
 
-@pytest.mark.parametrize("recipe", [resnet18_gtsrb, gusodrop_gtsrb], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [resnet18_gtsrb, gusodrop_gtsrb, fixed_route_gtsrb, resnet14_gtsrb], ids=lambda recipe: recipe.name
+)
 def test_a_recipe_is_found_by_its_name(recipe):
     assert registry.find("recipes", recipe.name) is recipe
     assert len(recipe.classes) == 43
@@ -58,10 +61,12 @@ def test_the_initial_weights_are_those_of_torch_seeded_globally():
 def test_a_finished_training_reads_back(tmp_path):
     networks = gusodrop_gtsrb.build(3, True)
     path = tmp_path / "gusodrop-gtsrb.pt"
-    save_trained(Trained(gusodrop_gtsrb, 3, True, networks, {"gtsrb/train": "ab"}, "2.0"), path)
+    taken = {"threads": 2, "phases": {"depth": {"steps": 4, "seconds": 7}}}
+    save_trained(Trained(gusodrop_gtsrb, 3, True, networks, {"gtsrb/train": "ab"}, "2.0", taken), path)
     read = load_trained(path, find)
     assert (read.recipe, read.seed, read.quick, read.torch_version) == (gusodrop_gtsrb, 3, True, "2.0")
     assert read.data_digests == {"gtsrb/train": "ab"}
+    assert read.training == taken
     assert same(read.networks, networks)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
@@ -151,3 +156,19 @@ def interrupted(recipe, workshop):
 
     with pytest.raises(KeyboardInterrupt):
         trained(recipe, workshop, stop)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [fixed_route_gtsrb, resnet14_gtsrb], ids=lambda recipe: recipe.name)
+def test_a_rival_trains_in_the_work_folder_of_the_others(recipe, signs_folder, tmp_path):
+    """Side by side with what it is compared with, whose checkpoints it may use but must not touch."""
+    workshop = Workshop(signs_folder, tmp_path, 2, quick=True)
+    trained(gusodrop_gtsrb, workshop, lambda progress: None)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.pt")}
+    result = trained(recipe, workshop, lambda progress: None)
+    assert {phase: taken["steps"] for phase, taken in result.training["phases"].items()} == {
+        phase: 6 if phase.endswith(("px", "full-depth")) else 4 for phase in recipe.phases
+    }
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.pt")}
+    assert before.items() <= after.items()
+    assert {f"{phase}.pt" for phase in recipe.phases} <= after.keys()

@@ -107,7 +107,7 @@ def test_the_text_says_where_what_and_how_good(bundle):
     assert lines[1:] == [
         "accuracy not measured: name the folder of the test images with --data",
         "largest difference on 64 images, as a share of the largest output:",
-        "  route       from stored  from trained  same answer",
+        "  path        from stored  from trained  same answer",
         "  11              1.5e-07       8.8e-03       100.0%",
         "  policy          2.0e-07       3.0e-05        98.4%",
         "the bundle computes what it stores",

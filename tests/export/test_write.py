@@ -26,14 +26,14 @@ def test_weights_are_stored_as_int8(bundle):
     assert bundle.size_bytes < 2 * weights  # float32 would be 4 bytes each, and the graphs come on top
 
 
-def test_a_bundle_is_not_overwritten_unasked(bundle, models):
+def test_a_bundle_is_not_overwritten_unasked(bundle, exported):
     manifest = bundle.manifest
     given = {"name": "tiny", "task": manifest.task, "controller": "all", "provenance": manifest.provenance}
     with pytest.raises(BundleError, match="exists already"):
-        write_stages(bundle.folder, models, **given)
+        write_stages(bundle.folder, exported, **given)
 
 
-def test_equal_models_make_equal_bundles(bundle, models, tmp_path):
+def test_equal_models_make_equal_bundles(bundle, exported, tmp_path):
     manifest = bundle.manifest
     given = {"name": "tiny", "task": manifest.task, "controller": "gusodrop", "provenance": manifest.provenance}
-    assert write_stages(tmp_path / "again", models, **given).digest == bundle.digest
+    assert write_stages(tmp_path / "again", exported, **given).digest == bundle.digest

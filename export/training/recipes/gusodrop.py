@@ -9,9 +9,11 @@ import torch
 
 from devices.renderer import CLASS_NAMES
 from export.networks.policy import DecisionNetwork
+from export.networks.resnet import GatedResNet
 from export.training.augment import HARD_LIGHT
 from export.training.batches import Batches
 from export.training.distil import DistilOptions, distil_phase
+from export.training.examples import Examples
 from export.training.gumbel import GumbelOptions, joint_phase
 from export.training.loop import run_phase
 from export.training.policy_gradient import PolicyGradientOptions, policy_gradient_phase
@@ -23,6 +25,8 @@ from export.training.routes import from_policy, random_depth
 from export.training.supervised import weight_decay_groups
 
 _WEIGHT_DECAY = 5e-4
+# Together with the policy, and on its routes once it is finished.
+FINE_TUNING_STEPS = (300, 300)
 
 
 def _build(seed: int, quick: bool) -> Networks:
@@ -37,22 +41,16 @@ def _build(seed: int, quick: bool) -> Networks:
 def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
     """From the trained resnet18, without labels: the backbone at random depth; the policy by reinforcement, the
     backbone frozen; both together; and the backbone on the routes of the finished policy."""
-    student, policy, seed, quick = networks.network, networks.policy, workshop.seed, workshop.quick
+    student, policy, seed, quick = networks.gated, networks.policy, workshop.seed, workshop.quick
     assert policy is not None
-    teacher = trained(resnet18_gtsrb, workshop, report).networks.network.requires_grad_(False)
+    teacher = trained(resnet18_gtsrb, workshop, report).networks.gated.requires_grad_(False)
     student.load_state_dict(teacher.state_dict())
     signs = read_traffic_signs(workshop, report)
     images = signs.balanced
+    distil = live_without_blocks(student, teacher, images, workshop, report)
     batch = 16 if quick else 128
-    depth_steps, policy_steps, joint_steps, settle_steps = (4, 4, 4, 4) if quick else (400, 120, 300, 400)
+    policy_steps, joint_steps, settle_steps = (4, 4, 4) if quick else (120, *FINE_TUNING_STEPS)
     recalibration = Batches(images, 16 if quick else 256, seed, "recalibrate", augmentation=HARD_LIGHT)
-
-    distil = DistilOptions(batch=batch // 2, peak_rate=0.03, augmentation=HARD_LIGHT)
-    anywhere = random_depth(student.gates, 0.4, 0.95)
-    phase = distil_phase(
-        "depth", student, teacher, _momentum(student), images, anywhere, steps=depth_steps, seed=seed, options=distil
-    )
-    run_phase(phase, workshop.work, report)
 
     recalibrate(student, recalibration, from_policy(policy), 2 if quick else 16)
     reinforcement = PolicyGradientOptions(batch=batch, rate=3e-3, curriculum=0.3, augmentation=HARD_LIGHT)
@@ -63,22 +61,37 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     joint = GumbelOptions(batch=batch, backbone_rate=0.02, target_saving=0.36, augmentation=HARD_LIGHT)
     adam = torch.optim.Adam(policy.parameters(), joint.policy_rate)
     phase = joint_phase(
-        policy, student, teacher, _momentum(student), adam, images, steps=joint_steps, seed=seed, options=joint
+        policy, student, teacher, momentum(student), adam, images, steps=joint_steps, seed=seed, options=joint
     )
     run_phase(phase, workshop.work, report)
 
     settle = replace(distil, peak_rate=0.02)
     routes = from_policy(policy)
     phase = distil_phase(
-        "settle", student, teacher, _momentum(student), images, routes, steps=settle_steps, seed=seed, options=settle
+        "settle", student, teacher, momentum(student), images, routes, steps=settle_steps, seed=seed, options=settle
     )
     run_phase(phase, workshop.work, report)
     recalibrate(student, recalibration, routes, 2 if quick else 40)
     return signs.digests
 
 
-def _momentum(student: torch.nn.Module) -> torch.optim.SGD:
-    # The phases set the rate at every step.
+def live_without_blocks(
+    student: GatedResNet, teacher: GatedResNet, images: Examples, workshop: Workshop, report: Report
+) -> DistilOptions:
+    """The phase "depth", and its options: any block may be missing, before a policy decides which."""
+    quick, seed = workshop.quick, workshop.seed
+    options = DistilOptions(batch=8 if quick else 64, peak_rate=0.03, augmentation=HARD_LIGHT)
+    anywhere = random_depth(student.gates, 0.4, 0.95)
+    steps = 4 if quick else 400
+    phase = distil_phase(
+        "depth", student, teacher, momentum(student), images, anywhere, steps=steps, seed=seed, options=options
+    )
+    run_phase(phase, workshop.work, report)
+    return options
+
+
+def momentum(student: GatedResNet) -> torch.optim.SGD:
+    """The optimiser of the backbone; the phases set its rate at every step."""
     return torch.optim.SGD(weight_decay_groups(student, _WEIGHT_DECAY), lr=0.0, momentum=0.9, nesterov=True)
 
 

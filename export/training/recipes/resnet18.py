@@ -19,6 +19,7 @@ from export.training.recipes.traffic_signs import read_traffic_signs, rendered_t
 from export.training.routes import always
 from export.training.supervised import SupervisedOptions, supervised_phase, weight_decay_groups
 
+PHASES = ("20px", "32px", "full-depth")
 _QUICK = SupervisedOptions(batch=16)
 
 
@@ -35,29 +36,31 @@ def _build(seed: int, quick: bool) -> Networks:
         return Networks(backbone(quick))
 
 
-def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
+def train_with_labels(networks: Networks, workshop: Workshop, report: Report, prefix: str = "") -> Mapping[str, str]:
     """Two epochs of real images at 20 px, then real and rendered ones at 32 px, on one learning-rate curve, both at
-    random depth; then at full depth, in harder light, with the rare classes as often as the others."""
-    network, seed, quick = networks.network, workshop.seed, workshop.quick
+    random depth; then at full depth, in harder light, with the rare classes as often as the others.
+
+    `prefix` comes before the names of the phases, so that several networks can share a work folder.
+    """
+    network, seed, quick = networks.gated, workshop.seed, workshop.quick
     options = _QUICK if quick else SupervisedOptions()
     optimizer = torch.optim.SGD(
         weight_decay_groups(network, options.weight_decay), options.peak_rate, options.momentum, nesterov=True
     )
     signs = read_traffic_signs(workshop, report)
+    small, large, full = (f"{prefix}{name}" for name in PHASES)
     first, second, last = (6, 6, 6) if quick else (2 * (len(signs.real) // options.batch), 760, 500)
 
     curve = {"first_step": 0, "total_steps": first + second, "seed": seed}
-    phase = supervised_phase("20px", network, optimizer, signs.real, size=20, steps=first, options=options, **curve)
+    phase = supervised_phase(small, network, optimizer, signs.real, size=20, steps=first, options=options, **curve)
     run_phase(phase, workshop.work, report)
     curve["first_step"] = first
-    phase = supervised_phase("32px", network, optimizer, signs.mixed, size=32, steps=second, options=options, **curve)
+    phase = supervised_phase(large, network, optimizer, signs.mixed, size=32, steps=second, options=options, **curve)
     run_phase(phase, workshop.work, report)
 
-    full = replace(options, peak_rate=0.05, keep_last=1.0, augmentation=HARD_LIGHT)
+    options = replace(options, peak_rate=0.05, keep_last=1.0, augmentation=HARD_LIGHT)
     curve = {"first_step": 0, "total_steps": last, "seed": seed}
-    phase = supervised_phase(
-        "full-depth", network, optimizer, signs.balanced, size=32, steps=last, options=full, **curve
-    )
+    phase = supervised_phase(full, network, optimizer, signs.balanced, size=32, steps=last, options=options, **curve)
     run_phase(phase, workshop.work, report)
     count, batch = (2, 16) if quick else (40, 256)
     batches = Batches(signs.balanced, batch, seed, "recalibrate", augmentation=HARD_LIGHT)
@@ -73,9 +76,9 @@ resnet18_gtsrb = Recipe(
     controller="all",
     draws=1,
     needs="the GTSRB training images",
-    phases=("20px", "32px", "full-depth"),
+    phases=PHASES,
     build=_build,
-    train=_train,
+    train=train_with_labels,
     test=test_images,
     rendered_test=rendered_test_images,
 )

@@ -1,0 +1,218 @@
+"""Networks with exits, and what they are compared with: four recipes for each backbone and data set.
+
+`resnet56-cifar10`: the plain network, trained on its own (the static network of the comparison).
+`sdn-resnet56-cifar10`: a Shallow-Deep Network (Kaya et al. 2019), backbone and heads trained together.
+`sdn-heads-resnet56-cifar10`: heads alone, trained on the frozen plain network.
+`sdn-static-resnet56-cifar10`: the weights of the second, its heads taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from export.networks import cifar_resnet, mobilenet, vgg
+from export.networks.backbone import Backbone
+from export.networks.early_exit import EarlyExitNetwork
+from export.training.batches import Batches
+from export.training.exits import Curve, ExitWeights, depth_weights, exits_phase, heads_phase, rising_weights
+from export.training.loop import run_phase
+from export.training.recipe import Networks, Recipe, Report, Workshop, trained
+from export.training.recipes.photographs import CIFAR10, CIFAR100, TINY_IMAGENET, Photographs
+from export.training.supervised import weight_decay_groups
+
+_BATCH, _QUICK_BATCH = 128, 16
+_QUICK_STEPS = 6
+QUICK_WIDTH = 0.125
+_PEAK_RATE = 0.1
+_WEIGHT_DECAY = 5e-4
+_LABEL_SMOOTHING = 0.05
+_HEADS_EPOCHS = 6
+_HEADS_RATE = 3e-3
+# A bundle's name has at most 64, and a quick one ends in -quick.
+_LONGEST_NAME = 58
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A backbone `build(classes, size, width)`, the published places of its exits, and how long it is trained:
+    `small_epochs` on images of three quarters of their size, then `full_epochs`."""
+
+    name: str
+    build: Callable[[int, int, float], Backbone]
+    exits: tuple[int, ...]
+    small_epochs: int
+    full_epochs: int
+
+
+RESNET56 = Architecture("resnet56", cifar_resnet.resnet56, cifar_resnet.PUBLISHED_EXITS, 12, 18)
+MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 12, 18)
+VGG16 = Architecture("vgg16", vgg.vgg16, vgg.PUBLISHED_EXITS, 10, 14)
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRecipe(Recipe):
+    """A recipe whose exits can be moved: `placed(exits)` is the same with exits behind other blocks (None: it has none
+    to move).  The name of what it gives ends in "-exits-1-3-5", and so do its files in a work folder.
+    """
+
+    placed: Callable[[tuple[int, ...]], ExitRecipe] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The recipes of one backbone on one data set."""
+
+    plain: ExitRecipe
+    joint: ExitRecipe
+    heads: ExitRecipe
+    static: ExitRecipe
+
+
+def family(architecture: Architecture, photographs: Photographs) -> Family:
+    """The four recipes of the module's description."""
+    name = f"{architecture.name}-{photographs.task}"
+    plain = joint_recipe(name, architecture, photographs, (), rising_weights)
+    joint = joint_recipe(f"sdn-{name}", architecture, photographs, architecture.exits, rising_weights)
+    heads = heads_recipe(f"sdn-heads-{name}", architecture, photographs, architecture.exits, plain)
+    return Family(plain, joint, heads, static_recipe(f"sdn-static-{name}", architecture, photographs, joint))
+
+
+def joint_recipe(
+    name: str,
+    architecture: Architecture,
+    photographs: Photographs,
+    exits: tuple[int, ...],
+    weights: Callable[[int], ExitWeights],
+) -> ExitRecipe:
+    """Backbone and heads trained together, first on smaller images, then on whole ones, on one learning-rate curve.
+
+    `weights(exits)` says how much each exit counts; without `exits` this is the plain network.
+    """
+    sizes = photographs.size * 3 // 4, photographs.size
+    phases = tuple(f"{name}-{size}px" for size in sizes)
+
+    def train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
+        network = _with_exits(networks)
+        examples, digests = photographs.training(workshop)
+        optimizer = torch.optim.SGD(weight_decay_groups(network, _WEIGHT_DECAY), _PEAK_RATE, 0.9, nesterov=True)
+        batch = _QUICK_BATCH if workshop.quick else _BATCH
+        epochs = (architecture.small_epochs, architecture.full_epochs)
+        steps = [_QUICK_STEPS if workshop.quick else count * (len(examples) // batch) for count in epochs]
+        exit_weights = weights(len(exits) + 1)
+        for phase, size, count, before in zip(phases, sizes, steps, (0, steps[0]), strict=True):
+            batches = Batches(examples, batch, workshop.seed, phase, size, photographs.augmentation)
+            curve = Curve(_PEAK_RATE, count, before, sum(steps))
+            run_phase(
+                exits_phase(network, optimizer, batches, curve, weights=exit_weights, label_smoothing=_LABEL_SMOOTHING),
+                workshop.work,
+                report,
+            )
+        return digests
+
+    def placed(chosen: tuple[int, ...]) -> ExitRecipe:
+        return joint_recipe(placed_name(name, chosen), architecture, photographs, chosen, weights)
+
+    return _recipe(name, architecture, photographs, exits, phases, train, placed if exits else None)
+
+
+def heads_recipe(
+    name: str, architecture: Architecture, photographs: Photographs, exits: tuple[int, ...], plain: Recipe
+) -> ExitRecipe:
+    """Heads trained on the backbone of `plain`, which stays as it is to the last bit."""
+
+    def train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
+        network = _with_exits(networks)
+        frozen = _with_exits(trained(plain, workshop, report).networks).backbone
+        network.backbone.load_state_dict(frozen.state_dict())
+        examples, digests = photographs.training(workshop)
+        batch = _QUICK_BATCH if workshop.quick else _BATCH
+        batches = Batches(examples, batch, workshop.seed, name, photographs.size, photographs.augmentation)
+        steps = _QUICK_STEPS if workshop.quick else _HEADS_EPOCHS * batches.steps_per_epoch
+        adam = torch.optim.Adam(network.heads.parameters(), _HEADS_RATE)
+        run_phase(heads_phase(network, adam, batches, Curve(_HEADS_RATE, steps, 0, steps)), workshop.work, report)
+        return digests
+
+    def placed(chosen: tuple[int, ...]) -> ExitRecipe:
+        return heads_recipe(placed_name(name, chosen), architecture, photographs, chosen, plain)
+
+    return _recipe(name, architecture, photographs, exits, (*plain.phases, name), train, placed)
+
+
+def static_recipe(name: str, architecture: Architecture, photographs: Photographs, joint: Recipe) -> ExitRecipe:
+    """The network of `joint` without its internal exits."""
+
+    def train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
+        source = trained(joint, workshop, report)
+        _with_exits(networks).backbone.load_state_dict(_with_exits(source.networks).backbone.state_dict())
+        return source.data_digests
+
+    return _recipe(name, architecture, photographs, (), joint.phases, train, None)
+
+
+def _recipe(
+    name: str,
+    architecture: Architecture,
+    photographs: Photographs,
+    exits: tuple[int, ...],
+    phases: tuple[str, ...],
+    train: Callable[[Networks, Workshop, Report], Mapping[str, str]],
+    placed: Callable[[tuple[int, ...]], ExitRecipe] | None,
+) -> ExitRecipe:
+    def build(seed: int, quick: bool) -> Networks:
+        # torch initialises from its global generator: seeded here, and given back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            width = QUICK_WIDTH if quick else 1.0
+            backbone = architecture.build(len(photographs.classes), photographs.size, width)
+            network = EarlyExitNetwork(backbone, exits)
+        return Networks(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+    return ExitRecipe(
+        name=name,
+        bundle=name,
+        task=photographs.task,
+        classes=photographs.classes,
+        controller="all",
+        draws=1,
+        needs=photographs.needs,
+        phases=phases,
+        build=build,
+        train=train,
+        test=photographs.test,
+        rendered_test=None,
+        placed=placed,
+    )
+
+
+def _with_exits(networks: Networks) -> EarlyExitNetwork:
+    assert isinstance(networks.network, EarlyExitNetwork)
+    return networks.network
+
+
+def placed_name(name: str, exits: tuple[int, ...]) -> str:
+    """The name of a recipe whose exits were moved.
+
+    Raises:
+        ValueError: it is too long to name a bundle.
+    """
+    placed = f"{name}-exits-{'-'.join(map(str, exits))}"
+    if len(placed) > _LONGEST_NAME:
+        raise ValueError(f"{len(exits)} exits are too many for a name of {_LONGEST_NAME} letters: choose fewer")
+    return placed
+
+
+resnet56_cifar10 = family(RESNET56, CIFAR10)
+resnet56_cifar100 = family(RESNET56, CIFAR100)
+resnet56_tiny_imagenet = family(RESNET56, TINY_IMAGENET)
+mobilenet_cifar10 = family(MOBILENET, CIFAR10)
+mobilenet_cifar100 = family(MOBILENET, CIFAR100)
+mobilenet_tiny_imagenet = family(MOBILENET, TINY_IMAGENET)
+vgg16_cifar10 = family(VGG16, CIFAR10)
+vgg16_cifar100 = family(VGG16, CIFAR100)
+vgg16_tiny_imagenet = family(VGG16, TINY_IMAGENET)
+
+# Patience counts exits that agree, so it wants many: one behind every block but the last.
+pabee_resnet56_cifar10 = joint_recipe("pabee-resnet56-cifar10", RESNET56, CIFAR10, tuple(range(26)), depth_weights)
