@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from bench.verdict import Conditions
-from devices.boards.base import Load, ThermalZone, share_of_other_processes
-from devices.boards.linux import read_load
+from bench.machine_findings import Conditions
+from devices.boards.base import Board, Load, ThermalZone, share_of_other_processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +18,9 @@ class Look:
     monotonic_s: float
 
 
-def look() -> Look:
-    """The machine now."""
-    return Look(read_load(), time.time(), time.monotonic())
+def look(board: Board) -> Look:
+    """The board now."""
+    return Look(board.load(), time.time(), time.monotonic())
 
 
 def conditions_between(before: Look, after: Look) -> Conditions:
@@ -37,8 +36,15 @@ def conditions_between(before: Look, after: Look) -> Conditions:
         throttle_events=_grown(before.load.throttle_events, after.load.throttle_events),
         hottest_c=None if zone is None else zone.celsius,
         trip_c=None if zone is None else zone.throttle_celsius,
+        throttled=_throttled(before.load, after.load),
         clock_jump_s=(after.wall_s - before.wall_s) - (after.monotonic_s - before.monotonic_s),
     )
+
+
+def _throttled(before: Load, after: Load) -> tuple[str, ...]:
+    """What slowed the board down at either look, or has first done so in between."""
+    since = [each for each in after.throttled_before or () if each not in (before.throttled_before or ())]
+    return tuple(dict.fromkeys([*(before.throttled or ()), *(after.throttled or ()), *since]))
 
 
 def _swapped(load: Load) -> int | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
-from time import monotonic_ns, perf_counter_ns
+from time import monotonic_ns
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.feed import Arrival, Feed
 from bench.live_state import LiveState, LiveTally
+from bench.records import Arrivals, RecordsError
 from bench.statistics.steady import steady_start
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
-from devices.sources.base import Frame, Source, SourceError
+from devices.sources.base import Frame, SourceError
 from edge.preprocess import Preprocessor, RegionError, Roi
 from edge.runtime import FrameError, Inference, Runtime, Timings
 
@@ -24,6 +27,11 @@ FRAMES_BY_DEFAULT = 1290
 # The full network is asked after the run, so that it disturbs nothing, about as many first inputs as fit in here.
 KEPT_INPUTS_BYTES = 64 * 2**20
 NANOSECONDS_PER_S = 1_000_000_000
+
+
+# The whole image (None), a part of it, the one that the source marks, or one that is searched for in every image.
+Region = Roi | Literal["frame"] | Callable[[NDArray[np.uint8]], Roi] | None
+Watch = Callable[[Frame, FrameRecord], None]
 
 
 class Records(Protocol):
@@ -53,56 +61,68 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: `error` is why it broke off before its end, `inputs` are those of frames 0, 1, ..."""
+    """How a run ended: `error` is why it broke off before its end, `inputs` are those of frames 0, 1, ...
+
+    `arrivals` says what became of the frames that came on their own; None in closed loop.
+    """
 
     frames: int
     interrupted: bool
-    error: SourceError | RegionError | None
+    error: SourceError | RegionError | RecordsError | None
     inputs: Sequence[NDArray[np.float32]]
+    arrivals: Arrivals | None = None
 
 
 def measure(
     contenders: tuple[Contender, ...],
-    source: Source,
+    feed: Feed,
     preprocess: Preprocessor,
     limits: Limits,
     records: Records,
     show: Callable[[LiveState], None],
     stopping: Stopping,
-    roi: Roi | Literal["frame"] | None = None,
+    roi: Region = None,
     *,
     classes: int | None = None,
+    watch: Watch | None = None,
+    now_ns: Callable[[], int] = monotonic_ns,
 ) -> Outcome:
     """Measure every contender on every frame, the first of `contenders` being the model.
 
     All of them see the same input in turn, in an order that alternates from frame to frame (A B, B A, ...), so that
     drift and the state in which one leaves the caches hit all alike.  Warm-up runs the first frame again and again
     until the latency has settled; its rows are marked.  `classes` is how many classes the source's labels are of; None
-    leaves the labels out, since they are not those of the networks.
+    leaves the labels out, since they are not those of the networks.  `watch` is shown every frame with the model's
+    record, outside all spans.  `now_ns` is the clock of arrivals and spans.
 
     Raises:
-        SourceError, RegionError: the first frame cannot be had or used; with a later one the run ends.
+        SourceError, RegionError, RecordsError: the first frame cannot be had, used or recorded; with a later one the
+            run ends.
     """
-    run = _Run(contenders, preprocess, records, show, limits, roi, classes=classes, source_length=source.length)
-    error: SourceError | RegionError | None = None
+    run = _Run(contenders, preprocess, records, show, limits, roi, classes, feed.length, watch, now_ns)
+    error: SourceError | RegionError | RecordsError | None = None
     interrupted = False
+    arrivals: Arrivals | None = None
     try:
-        for frame, capture_ns in captured(source, stopping):
-            if run.frames == 0:
-                run.warm_up(frame, stopping)
-            run.measure(frame, capture_ns)
-            if run.ended():
-                break
-            if stopping.requested:
-                interrupted = True
-                break
-    except (SourceError, RegionError) as reason:
+        first = feed.first(stopping)
+        if first is not None:
+            run.warm_up(first, stopping)
+            for arrival in feed.arrivals(stopping):
+                run.measure(arrival)
+                if run.ended():
+                    break
+                if stopping.requested:
+                    interrupted = True
+                    break
+    except (SourceError, RegionError, RecordsError) as reason:
         if run.frames == 0:
             raise
         error = reason
     except KeyboardInterrupt:
         interrupted = True
-    return Outcome(run.frames, interrupted, error, run.inputs)
+    finally:
+        arrivals = feed.close(run.frames)
+    return Outcome(run.frames, interrupted, error, run.inputs, arrivals)
 
 
 def full_answers(
@@ -121,18 +141,6 @@ def full_answers(
         # A second signal: what was answered so far is whole.
         pass
     return answers
-
-
-def captured(source: Source, stopping: Stopping) -> Iterator[tuple[Frame, int]]:
-    """Frames and the nanoseconds that getting each one took."""
-    frames = source.frames()
-    while True:
-        began = perf_counter_ns()
-        with stopping.waiting():
-            frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame, perf_counter_ns() - began
 
 
 def label_of(frame: Frame, classes: int | None) -> int | None:
@@ -158,10 +166,11 @@ class _Run:
         records: Records,
         show: Callable[[LiveState], None],
         limits: Limits,
-        roi: Roi | Literal["frame"] | None,
-        *,
+        roi: Region,
         classes: int | None,
-        source_length: int | None,
+        length: int | None,
+        watch: Watch | None,
+        now_ns: Callable[[], int],
     ) -> None:
         self.frames = 0
         self.inputs: list[NDArray[np.float32]] = []
@@ -169,56 +178,71 @@ class _Run:
         self._limits, self._roi, self._classes = limits, roi, classes
         self._room_bytes = KEPT_INPUTS_BYTES if any(contender.reference for contender in contenders) else 0
         self._orders = (contenders, contenders[::-1])
-        lengths = [length for length in (source_length, limits.frames) if length is not None]
-        self._live = LiveTally(show, min(lengths, default=None))
+        self._watch, self._now_ns = watch, now_ns
+        lengths = [each for each in (length, limits.frames) if each is not None]
+        self._live = LiveTally(show, min(lengths, default=None), now_ns)
 
     def warm_up(self, frame: Frame, stopping: Stopping) -> None:
         """Run `frame` until its times have settled."""
-        until_ns = monotonic_ns() + int(self._limits.warm_up_s * NANOSECONDS_PER_S)
+        # A detector remembers where the sign was, and counts: of the measured frames alone.
+        region, self._roi = self._roi, copy(self._roi)
+        until_ns = self._now_ns() + int(self._limits.warm_up_s * NANOSECONDS_PER_S)
         times: list[int] = []
-        while len(times) < self._limits.warm_up_frames and monotonic_ns() < until_ns and not stopping.requested:
-            began = perf_counter_ns()
-            self._through_all(frame, None, warm_up=True)
-            times.append(perf_counter_ns() - began)
+        while len(times) < self._limits.warm_up_frames and self._now_ns() < until_ns and not stopping.requested:
+            began_ns = self._now_ns()
+            self._through_all(Arrival(frame, None), warm_up=True)
+            times.append(self._now_ns() - began_ns)
             if len(times) % 25 == 0 and steady_start(times) < len(times):
                 break
+        self._roi = region
         # How often warm-up ran is a matter of time; which gates a seeded run draws must not be.
         for contender in self._contenders:
             contender.runtime.restart()
         self._live.begin()
 
-    def measure(self, frame: Frame, capture_ns: int) -> None:
-        tensor, model = self._through_all(frame, capture_ns, warm_up=False)
+    def measure(self, arrival: Arrival) -> None:
+        tensor, model = self._through_all(arrival, warm_up=False)
         if tensor.nbytes <= self._room_bytes:
             self._room_bytes -= tensor.nbytes
             self.inputs.append(tensor)
         self.frames += 1
         self._live.add(model)
+        if self._watch is not None:
+            self._watch(arrival.frame, model)
 
     def ended(self) -> bool:
         """Whether a limit has been reached."""
         if self._limits.frames is not None and self.frames >= self._limits.frames:
             return True
         duration_s = self._limits.duration_s
-        return duration_s is not None and monotonic_ns() - self._live.began_ns >= duration_s * NANOSECONDS_PER_S
+        return duration_s is not None and self._now_ns() - self._live.began_ns >= duration_s * NANOSECONDS_PER_S
 
-    def _input(self, frame: Frame) -> NDArray[np.float32]:
-        if self._roi == "frame" and frame.roi is None:
-            raise RegionError(f"{frame.name}: the source marks no region; leave out --roi frame")
+    def _input(self, frame: Frame) -> tuple[NDArray[np.float32], int | None]:
+        """The network's input, and how long its region was searched for."""
+        detect_ns = None
+        if self._roi is None or isinstance(self._roi, tuple):
+            region = self._roi
+        elif self._roi == "frame":
+            region = frame.roi
+            if region is None:
+                raise RegionError(f"{frame.name}: the source marks no region; leave out --roi frame")
+        else:
+            began_ns = self._now_ns()
+            region = self._roi(frame.image)
+            detect_ns = self._now_ns() - began_ns
         try:
-            return self._preprocess(frame.image, frame.roi if self._roi == "frame" else self._roi)
+            return self._preprocess(frame.image, region), detect_ns
         except RegionError as error:
             raise RegionError(f"{frame.name}: {error}") from None
 
-    def _through_all(
-        self, frame: Frame, capture_ns: int | None, *, warm_up: bool
-    ) -> tuple[NDArray[np.float32], FrameRecord]:
+    def _through_all(self, arrival: Arrival, *, warm_up: bool) -> tuple[NDArray[np.float32], FrameRecord]:
         """One frame through every contender: its input, and the model's record."""
+        frame, capture_ns, arrival_ns, sequence = arrival
         label = label_of(frame, self._classes)
-        arrival_ns = monotonic_ns()
-        began = perf_counter_ns()
-        tensor = self._input(frame)
-        preprocess_ns = perf_counter_ns() - began
+        began_ns = self._now_ns()
+        wait_ns = None if arrival_ns is None else began_ns - arrival_ns
+        tensor, detect_ns = self._input(frame)
+        preprocess_ns = self._now_ns() - began_ns - (detect_ns or 0)
         model = self._contenders[0]
         of_model: FrameRecord
         for position, contender in enumerate(self._orders[self.frames % 2]):
@@ -235,7 +259,7 @@ class _Run:
                 network=contender.name,
                 position=position,
                 warm_up=warm_up,
-                arrival_ns=arrival_ns,
+                arrival_ns=began_ns if arrival_ns is None else arrival_ns,
                 capture_ns=capture_ns,
                 preprocess_ns=preprocess_ns,
                 policy_ns=timings.policy_ns,
@@ -249,6 +273,9 @@ class _Run:
                 predicted=int(inference.scores.argmax()) if inference else None,
                 full_predicted=None,
                 error=error,
+                sequence=sequence,
+                wait_ns=wait_ns,
+                detect_ns=detect_ns,
             )
             self._records.append(record)
             if contender is model:

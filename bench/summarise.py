@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.energy import EnergySummary, PowerRecord, summarise_energy
+from bench.frames import MISSING, FrameTable
+from bench.heat import summarise_heat
+from bench.machine_findings import Conditions
+from bench.real_time import summarise_arrivals, summarise_deadline
+from bench.records import Arrivals
 from bench.statistics.bootstrap import mean_estimate, reduction_estimate, resampling_generator
 from bench.statistics.entropy import entropy_bits
 from bench.statistics.proportion import proportion_estimate
 from bench.statistics.quantiles import frames_needed, quantile, quantile_estimate
 from bench.statistics.steady import FEWEST_FRAMES, drift_estimate, steady_start
-from bench.summary import Estimate, LatencySummary, NetworkSummary, PathSummary, RunSummary
-from bench.timeline import FrameRecord, Scope
-from bench.verdict import Conditions, Evidence, NetworkEvidence, assess
+from bench.summary import Estimate, HeatSummary, LatencySummary, NetworkSummary, PathSummary, RunSummary
+from bench.timeline import FrameRecord
+from bench.verdict import Evidence, NetworkEvidence, assess
 
 NANOSECONDS_PER_MS = 1e6
+Rows = NDArray[np.intp]
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 
 
 def summarise_run(
-    records: Sequence[FrameRecord],
+    records: Iterable[FrameRecord],
     model: str,
     baseline: str | None,
     gates: Mapping[str, int],
@@ -31,34 +37,53 @@ def summarise_run(
     exits: Mapping[str, int] | None = None,
     seeded: bool,
     complete: bool,
+    arrivals: Arrivals | None = None,
+    deadline_ms: float | None = None,
+    queue: str | None = None,
+    power: PowerRecord | None = None,
 ) -> RunSummary:
     """The figures of a run and the verdict on them; `gates` and `exits` are those of each network by name.
 
-    Model and baseline are compared frame by frame (a bootstrap over pairs), never as two pools of times.
+    `arrivals` is what the capture counted and `queue` where its frames waited, in open loop; `deadline_ms` is counted
+    from a frame's arrival; `power` is what the board's sensors said.  Model and baseline are compared frame by frame (a
+    bootstrap over pairs), never as two pools of times.
 
     Raises:
         ValueError: both networks have one name, so that their records cannot be told apart.
     """
     if model == baseline:
         raise ValueError(f"model and baseline are both called {model!r}: give their records two names")
+    frames = FrameTable.of(records)
     summaries = [
-        summarise_network(records, name, gates.get(name, 0), (exits or {}).get(name, 1))
+        summarise_network(frames, name, gates.get(name, 0), (exits or {}).get(name, 1))
         for name in (model, baseline)
         if name is not None
     ]
+    of_arrivals = summarise_arrivals(frames, model, arrivals)
+    of_deadline = None if deadline_ms is None else summarise_deadline(frames, model, deadline_ms, arrivals)
+    heat, energy = (None, None) if power is None else _observed(frames, model, baseline, power)
     evidence = Evidence(
-        networks=tuple(_network_evidence(records, summary) for summary in summaries),
+        networks=tuple(_network_evidence(frames, summary) for summary in summaries),
         conditions=conditions,
         # Where one route was taken throughout, nothing was drawn.
         seeded=seeded and any(len({path.route for path in summary.paths}) > 1 for summary in summaries),
         complete=complete,
+        arrivals=of_arrivals,
+        deadline=of_deadline,
+        queue=queue,
+        heat=heat,
+        of_energy=() if energy is None else tuple(energy.findings),
     )
     return RunSummary(
         model=summaries[0],
         baseline=None if baseline is None else summaries[1],
-        reduction=None if baseline is None else _reduction(records, model, baseline),
+        reduction=None if baseline is None else _reduction(frames, model, baseline),
         verdict=assess(evidence),
         complete=complete,
+        arrivals=of_arrivals,
+        deadline=of_deadline,
+        heat=heat,
+        energy=energy,
     )
 
 
@@ -68,27 +93,28 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, 
     Warm-up frames are left out.  A failed frame has no latency and no path, and is a wrong answer: in use, no answer is
     no better than a wrong one.
     """
-    measured = _measured(records, network)
-    answered = [record for record in measured if record.predicted is not None]
-    labelled = [record.predicted == record.label for record in measured if record.label is not None]
-    checked = [record.predicted == record.full_predicted for record in measured if record.full_predicted is not None]
-    routes = Counter(record.route for record in answered)
-    left_at = Counter(record.exit for record in answered)
+    frames = FrameTable.of(records)
+    measured = frames.of_network(network)
+    answered = _answered(frames, measured)
+    predicted = frames.integers("predicted")
+    routes = _Routes(frames, answered)
+    left_at = np.bincount(frames.integers("exit")[answered], minlength=max(exits, 1))
     return NetworkSummary(
         network=network,
         frames=len(measured),
         failed=len(measured) - len(answered),
-        latency_ms=_latencies(answered),
-        accuracy=proportion_estimate(labelled),
-        agreement=proportion_estimate(checked),
-        paths=_paths(answered),
-        exits=[left_at[index] for index in range(max(exits, max(left_at, default=0) + 1))],
+        latency_ms={
+            "inference": summarise_latency(_milliseconds(frames.integers("inference_ns")[answered])),
+            "capture-to-result": summarise_latency(_milliseconds(frames.capture_to_result_ns[answered])),
+        },
+        accuracy=_agreement(predicted, frames.integers("label"), measured),
+        agreement=_agreement(predicted, frames.integers("full_predicted"), measured),
+        paths=_paths(frames, answered),
+        exits=left_at.tolist(),
         gates=gates,
-        kept_blocks=mean_estimate([record.route.count("1") for record in answered], resampling_generator())
-        if gates
-        else None,
-        route_entropy_bits=entropy_bits(routes.values()) if gates and answered else None,
-        cold_frames=sum(record.plan == "cold" for record in answered),
+        kept_blocks=mean_estimate(routes.kept_blocks, resampling_generator()) if gates else None,
+        route_entropy_bits=entropy_bits(routes.counts) if gates and len(answered) else None,
+        cold_frames=int((frames.texts("plan").equal("cold"))[answered].sum()),
     )
 
 
@@ -102,49 +128,93 @@ def summarise_latency(latency_ms: NDArray[np.float64]) -> LatencySummary:
     )
 
 
-def _measured(records: Iterable[FrameRecord], network: str) -> list[FrameRecord]:
-    return [record for record in records if record.network == network and not record.warm_up]
+def _answered(frames: FrameTable, rows: Rows) -> Rows:
+    return np.compress(frames.integers("predicted")[rows] != MISSING, rows)
 
 
-def _milliseconds(nanoseconds: Iterable[int]) -> NDArray[np.float64]:
-    return np.array(list(nanoseconds), dtype=np.float64) / NANOSECONDS_PER_MS
+def _milliseconds(nanoseconds: NDArray[np.int64]) -> NDArray[np.float64]:
+    return nanoseconds.astype(np.float64) / NANOSECONDS_PER_MS
 
 
-def _latencies(answered: Sequence[FrameRecord]) -> dict[Scope, LatencySummary]:
-    return {
-        "inference": summarise_latency(_milliseconds(record.inference_ns for record in answered)),
-        "capture-to-result": summarise_latency(_milliseconds(record.capture_to_result_ns for record in answered)),
-    }
+def _agreement(predicted: NDArray[np.int64], right: NDArray[np.int64], measured: Rows) -> Estimate | None:
+    """Of the frames whose right answer is known; a failed frame's is MISSING, and so is wrong."""
+    known = measured[right[measured] != MISSING]
+    return proportion_estimate(predicted[known] == right[known])
 
 
-def _paths(answered: Sequence[FrameRecord]) -> list[PathSummary]:
+class _Routes:
+    """How many blocks each of these frames kept, and how often each route was taken."""
+
+    def __init__(self, frames: FrameTable, rows: Rows) -> None:
+        routes = frames.texts("route")
+        kept = np.array([(route or "").count("1") for route in routes.values], np.float64)
+        self.kept_blocks = kept[routes.codes[rows]]
+        self.counts: list[int] = np.bincount(routes.codes[rows], minlength=1).tolist()
+
+
+def _paths(frames: FrameTable, answered: Rows) -> list[PathSummary]:
     """The paths taken, most frequent first."""
-    times: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    for record in answered:
-        times[record.route, record.exit].append(record.inference_ns)
-    by_count = sorted(times.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [
-        PathSummary(route, exit_, len(taken), len(taken) / len(answered), quantile(_milliseconds(taken), 0.5))
-        for (route, exit_), taken in by_count
+    if not len(answered):
+        return []
+    routes, exits = frames.texts("route"), frames.integers("exit")[answered]
+    several = int(exits.max()) + 1
+    kinds, kind_of, counts = np.unique(
+        routes.codes[answered] * several + exits, return_inverse=True, return_counts=True
+    )
+    latency_ms = _milliseconds(frames.integers("inference_ns")[answered])
+    by_kind = np.split(latency_ms[np.argsort(kind_of, kind="stable")], np.cumsum(counts)[:-1])
+    paths = [
+        PathSummary(
+            routes.values[kind // several] or "",
+            int(kind % several),
+            len(taken),
+            len(taken) / len(answered),
+            quantile(taken, 0.5),
+        )
+        for kind, taken in zip(kinds, by_kind, strict=True)
     ]
+    return sorted(paths, key=lambda path: (-path.count, path.route, path.exit))
 
 
-def _reduction(records: Iterable[FrameRecord], model: str, baseline: str) -> Estimate | None:
+def _reduction(frames: FrameTable, model: str, baseline: str) -> Estimate | None:
     """Over the frames that both answered."""
-    times: dict[str, dict[int, int]] = {model: {}, baseline: {}}
-    for record in records:
-        if record.network in times and not record.warm_up and record.predicted is not None:
-            times[record.network][record.frame] = record.inference_ns
-    pairs = [(taken, times[baseline][frame]) for frame, taken in times[model].items() if frame in times[baseline]]
-    if not pairs:
+    of_model, of_baseline = (_answered(frames, frames.of_network(name)) for name in (model, baseline))
+    numbers, times = frames.integers("frame"), frames.integers("inference_ns")
+    common, *places = np.intersect1d(numbers[of_model], numbers[of_baseline], return_indices=True)
+    if not len(common):
         return None
-    of_model, of_baseline = np.array(pairs).T
-    return reduction_estimate(of_model, of_baseline, resampling_generator())
+    model_ns, baseline_ns = times[of_model[places[0]]], times[of_baseline[places[1]]]
+    return reduction_estimate(model_ns, baseline_ns, resampling_generator())
 
 
-def _network_evidence(records: Iterable[FrameRecord], summary: NetworkSummary) -> NetworkEvidence:
-    answered = [record for record in _measured(records, summary.network) if record.predicted is not None]
-    latency_ms = _milliseconds(record.inference_ns for record in answered)
+def _observed(
+    frames: FrameTable, model: str, baseline: str | None, power: PowerRecord
+) -> tuple[HeatSummary | None, EnergySummary | None]:
+    """Heat and energy of the measured frames.  Energy is not told apart where two networks take turns."""
+    rows = frames.of_network(model)
+    if not len(rows):
+        return None, None
+    starts = frames.began_ns[rows]
+    ends = starts + frames.work_ns[rows]
+    heat = summarise_heat(power.traces, (int(starts[0]), int(ends[-1])))
+    if baseline is not None or not (power.meters or power.problem):
+        return heat, None
+    routes, exits = frames.texts("route"), frames.integers("exit")[rows]
+    several_exits = bool(exits.any())
+    answered = frames.integers("predicted")[rows] != MISSING
+    # Few names stand for many frames: each is made once.
+    name_of = {
+        (code, exit_): " ".join(filter(None, (routes.values[code], f"exit {exit_}" if several_exits else "")))
+        for code, exit_ in set(zip(routes.codes[rows].tolist(), exits.tolist(), strict=True))
+    }
+    of_frames = zip(routes.codes[rows].tolist(), exits.tolist(), answered.tolist(), strict=True)
+    paths = [name_of[code, exit_] if is_answered else "" for code, exit_, is_answered in of_frames]
+    return heat, summarise_energy(power, starts, ends, paths)
+
+
+def _network_evidence(frames: FrameTable, summary: NetworkSummary) -> NetworkEvidence:
+    answered = _answered(frames, frames.of_network(summary.network))
+    latency_ms = _milliseconds(frames.integers("inference_ns")[answered])
     latency = summary.latency_ms["inference"]
     missing = [name for name in PERCENTILES if getattr(latency, name) is None]
     return NetworkEvidence(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.timeline import Scope
+
+if TYPE_CHECKING:
+    from bench.energy.summary import EnergySummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,59 @@ class NetworkSummary:
     cold_frames: int
 
 
+@dataclass(frozen=True, slots=True)
+class ArrivalsSummary:
+    """Frames that came on their own: arrived = processed + dropped + queued (still waiting at the end).
+
+    `behind` came later than they were due, because the source was not ready.  `utilisation` is the time that a frame
+    keeps the network busy over the time between two frames: from 1 on it cannot keep up.  Waits are those in the queue.
+    """
+
+    arrived: int
+    processed: int
+    dropped: int
+    queued: int
+    behind: int
+    a_second: float | None
+    utilisation: float | None
+    wait_p50_ms: Estimate | None
+    wait_p99_ms: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineSummary:
+    """How answers kept a deadline, counted from the frame's arrival.
+
+    `late` answers came after it; `missed` counts frames without an answer in time: late, failed or dropped.
+    `longest_burst` is the most of them in a row.  The slack of an answer is deadline minus latency.
+    """
+
+    deadline_ms: float
+    late: int
+    missed: int
+    missed_share: Estimate | None
+    longest_burst: int
+    slack_p50_ms: Estimate | None
+    least_slack_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeatSummary:
+    """The hottest zone, in °C, over `seconds` of measured frames.
+
+    `steady_after_s` is since when it had settled, at `steady_c` on average; None where it had not, or the run was too
+    short to say.
+    """
+
+    zone: str
+    start_c: float
+    end_c: float
+    highest_c: float
+    steady_after_s: float | None
+    steady_c: float | None
+    seconds: float
+
+
 # A warning speaks against the figures; a note is what a reader must know to use them.
 Severity = Literal["note", "warning"]
 
@@ -92,10 +148,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A whole run; `reduction` is 1 - model/baseline of the mean inference latency on the same frames, in [.., 1]."""
+    """A whole run; `reduction` is 1 - model/baseline of the mean inference latency on the same frames, in [.., 1].
+
+    `arrivals` is None in closed loop, `deadline` where none was set, `heat` and `energy` where nothing was sampled.
+    """
 
     model: NetworkSummary
     baseline: NetworkSummary | None
     reduction: Estimate | None
     verdict: Verdict
     complete: bool
+    arrivals: ArrivalsSummary | None = None
+    deadline: DeadlineSummary | None = None
+    heat: HeatSummary | None = None
+    energy: EnergySummary | None = None

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 from edge.runtime import Plan
 
 # Which span of a frame a time covers.  "inference": input tensor ready -> scores, policy and decisions included;
-# "capture-to-result": the frame has arrived -> scores, preprocessing included.  ("kernel" and "with-transfers" are for
-# backends with a device of their own.)
+# "capture-to-result": the frame has arrived -> scores, with the wait in the queue, detection and preprocessing.
+# ("kernel" and "with-transfers" are for backends with a device of their own.)
 Scope = Literal["kernel", "inference", "with-transfers", "capture-to-result"]
 
 __all__ = ["FrameRecord", "Plan", "Scope"]
@@ -21,6 +21,12 @@ class FrameRecord(NamedTuple):
 
     `position` is the place in the order of this frame's networks (0 ran first).  `warm_up` frames are kept in the file
     and left out of every figure.  `predicted` is None when the frame failed; `error` then says why.
+
+    A frame that comes when it is asked for (closed loop) has neither `wait_ns` nor `sequence`, and `capture_ns` is what
+    getting it took.  One that comes on its own (open loop) has the number of its arrival, so that a gap is a dropped
+    frame, and the time it waited until it was taken; `capture_ns` is then how long before its arrival the driver says
+    it was taken.  `detect_ns` is the search for the region, where one was searched for.  New columns go to the end,
+    with a default: folders that were written before them are read.
     """
 
     frame: int
@@ -42,7 +48,12 @@ class FrameRecord(NamedTuple):
     predicted: int | None
     full_predicted: int | None
     error: str | None
+    sequence: int | None = None
+    wait_ns: int | None = None
+    detect_ns: int | None = None
 
     @property
     def capture_to_result_ns(self) -> int:
-        return self.preprocess_ns + self.inference_ns
+        """In open loop from the driver's time where there is one, else from the arrival."""
+        work_ns = (self.detect_ns or 0) + self.preprocess_ns + self.inference_ns
+        return work_ns if self.wait_ns is None else (self.capture_ns or 0) + self.wait_ns + work_ns

@@ -7,36 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from bench.summary import Estimate, Finding, Verdict
+from bench.machine_findings import Conditions, judge_machine
+from bench.summary import ArrivalsSummary, DeadlineSummary, Estimate, Finding, HeatSummary, Verdict
 
 # At one frame in a hundred, what is missing or cold can be the whole of what lies beyond p99.
 ODD_FRAMES_LIMIT = 0.01
 DRIFT_LIMIT = 0.05
 MEAN_UNCERTAINTY_LIMIT = 0.05
-OTHERS_LIMIT = 0.10
-SWAPPED_PAGES_LIMIT = 256
-TRIP_MARGIN_C = 5.0
-CLOCK_JUMP_LIMIT_S = 1.0
 LATE_SETTLING_LIMIT = 0.10
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What the machine did between the first frame and the last; None is "not measured".
-
-    `others_share` is the share in [0, 1] of the usable cores' time that other processes took, `swapped_pages` the pages
-    read from and written to swap, `trip_c` the temperature at which the zone of `hottest_c` is cooled by slowing down,
-    `clock_jump_s` by how much the wall clock advanced more than the monotonic one.
-    """
-
-    others_share: float | None = None
-    swapped_pages: int | None = None
-    clocks_pinned: bool | None = None
-    governors: tuple[str, ...] = ()
-    throttle_events: int | None = None
-    hottest_c: float | None = None
-    trip_c: float | None = None
-    clock_jump_s: float | None = None
+UTILISATION_LIMIT = 1.0
+SOAK_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +51,11 @@ class Evidence:
     conditions: Conditions
     seeded: bool
     complete: bool
+    arrivals: ArrivalsSummary | None = None
+    deadline: DeadlineSummary | None = None
+    queue: str | None = None
+    heat: HeatSummary | None = None
+    of_energy: tuple[Finding, ...] = ()
 
 
 def assess(evidence: Evidence) -> Verdict:
@@ -81,7 +66,8 @@ def assess(evidence: Evidence) -> Verdict:
     was measured before an interruption stays measured: notes as well.
     """
     of_networks = (_judge_network(network) for network in evidence.networks)
-    findings = [*chain.from_iterable(of_networks), *_judge_machine(evidence.conditions), *_judge_run(evidence)]
+    findings = [*chain.from_iterable(of_networks), *_judge_real_time(evidence), *judge_machine(evidence.conditions)]
+    findings += [*_still_warming(evidence.heat), *evidence.of_energy, *_judge_run(evidence)]
     findings.sort(key=lambda finding: finding.severity == "note")
     return Verdict(all(finding.severity == "note" for finding in findings), findings)
 
@@ -177,58 +163,58 @@ def _percentiles_left_out(seen: NetworkEvidence) -> Iterator[Finding]:
         )
 
 
-def _judge_machine(machine: Conditions) -> Iterator[Finding]:
-    if machine.others_share is not None and machine.others_share > OTHERS_LIMIT:
+def _judge_real_time(evidence: Evidence) -> Iterator[Finding]:
+    arrivals, deadline = evidence.arrivals, evidence.deadline
+    if arrivals is not None:
+        yield from _overload(arrivals, evidence.queue)
+        if arrivals.dropped:
+            yield Finding(
+                "frames were dropped",
+                f"{arrivals.dropped:,} of {arrivals.arrived:,} ({arrivals.dropped / arrivals.arrived:.2%}) were "
+                "replaced by newer ones while the network was busy",
+                "choose a faster network, fewer frames a second, or --queue all to see each of them wait",
+                "note",
+            )
+        if arrivals.behind:
+            share = arrivals.behind / arrivals.arrived
+            yield Finding(
+                "the source was slower than asked",
+                f"{arrivals.behind:,} of {arrivals.arrived:,} frames came later than they were due ({share:.2%}, limit "
+                f"{ODD_FRAMES_LIMIT:.0%})",
+                "choose a lower --fps, or record the frames first: edgebench record",
+                "warning" if share >= ODD_FRAMES_LIMIT else "note",
+            )
+    if deadline is not None and deadline.missed and deadline.missed_share is not None:
         yield Finding(
-            "other processes were on the cores",
-            f"they took {machine.others_share:.0%} of the usable cores' time (limit {OTHERS_LIMIT:.0%})",
-            "find them with top, stop them and run again",
-        )
-    if machine.swapped_pages is not None and machine.swapped_pages >= SWAPPED_PAGES_LIMIT:
-        yield Finding(
-            "the machine swapped",
-            f"{machine.swapped_pages} pages went in or out during the run (limit {SWAPPED_PAGES_LIMIT})",
-            "free memory (free -h shows what there is) and run again",
-        )
-    if machine.throttle_events:
-        yield Finding(
-            "the machine throttled",
-            f"{machine.throttle_events} throttle events during the run (limit 0)",
-            "cool the board, or choose a power mode that it can hold, and run again",
-        )
-    yield from _heat(machine)
-    yield from _clocks(machine)
-    if machine.clock_jump_s is not None and abs(machine.clock_jump_s) > CLOCK_JUMP_LIMIT_S:
-        yield Finding(
-            "the wall clock jumped",
-            f"by {machine.clock_jump_s:+.1f} s against the monotonic clock (limit {CLOCK_JUMP_LIMIT_S:.0f} s)",
-            "frame times are not affected; if the machine was suspended, run again",
+            "deadlines were missed",
+            f"{deadline.missed:,} of {deadline.missed_share.n:,} frames had no answer within "
+            f"{round(deadline.deadline_ms, 2):g} ms, up to {deadline.longest_burst:,} in a row",
+            "choose a faster network or a later deadline: --deadline",
             "note",
         )
 
 
-def _heat(machine: Conditions) -> Iterator[Finding]:
-    hottest, trip = machine.hottest_c, machine.trip_c
-    if hottest is not None and trip is not None and hottest >= trip - TRIP_MARGIN_C:
+def _overload(arrivals: ArrivalsSummary, queue: str | None) -> Iterator[Finding]:
+    """An unbounded queue grows for as long as the run lasts, and so do the latencies; any other only drops."""
+    if arrivals.utilisation is not None and arrivals.utilisation >= UTILISATION_LIMIT:
         yield Finding(
-            "the machine is hot",
-            f"hottest zone {hottest:.1f} °C, slowed down from {trip:.1f} °C (margin {TRIP_MARGIN_C:.0f} °C)",
-            "cool the board and run again",
-            "warning" if hottest >= trip else "note",
+            "the network is slower than the frames come",
+            f"utilisation {arrivals.utilisation:.2f} (limit {UTILISATION_LIMIT:.0f})"
+            + (": the queue grew throughout, and the latencies are those of this length of run" * (queue == "all")),
+            "choose a faster network or fewer frames a second",
+            "warning" if queue == "all" else "note",
         )
 
 
-def _clocks(machine: Conditions) -> Iterator[Finding]:
-    if machine.clocks_pinned:
-        return
-    unpinned = machine.clocks_pinned is False
-    governors = f", governor {', '.join(machine.governors)}" if machine.governors else ""
-    yield Finding(
-        "the clocks are not pinned" if unpinned else "whether the clocks are pinned is unknown",
-        ("their lowest and highest speed differ" if unpinned else "no clock speeds to read") + governors,
-        "pin them where you can: sudo jetson_clocks, or sudo cpupower frequency-set -g performance",
-        "note",
-    )
+def _still_warming(heat: HeatSummary | None) -> Iterator[Finding]:
+    """Of a run that was long enough to settle."""
+    if heat is not None and heat.steady_after_s is None and heat.seconds >= SOAK_S:
+        yield Finding(
+            "the temperature did not settle",
+            f"{heat.zone} went from {heat.start_c:.0f} to {heat.end_c:.0f} °C in {heat.seconds / 60:.0f} min",
+            "measure longer: --duration; what a warmer board does is not shown yet",
+            "note",
+        )
 
 
 def _judge_run(evidence: Evidence) -> Iterator[Finding]:

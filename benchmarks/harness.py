@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from bench.contenders import open_contender
+from bench.feed import ClosedLoop
 from bench.harness import Limits, measure
 from bench.records import RunWriter
 from bench.stopping import Stopping
@@ -86,7 +87,14 @@ def main() -> None:
         limits = Limits(arguments.frames, None, warm_up_frames=0)
         with Stopping() as stopping:
             measure(
-                (contender,), source, Preprocessor(32, 32), limits, totals, lambda state: None, stopping, classes=43
+                (contender,),
+                ClosedLoop(source),
+                Preprocessor(32, 32),
+                limits,
+                totals,
+                lambda state: None,
+                stopping,
+                classes=43,
             )
         ended = monotonic_ns()
     spans = {"source": totals.capture_ns, "preprocessing": totals.preprocess_ns, "runtime": totals.inference_ns}

@@ -7,6 +7,9 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Literal
 
+from devices.sources.capture import Queue
+
+_MOST_FPS = 10_000.0
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -39,12 +42,43 @@ def duration(text: str) -> float:
     return float(matched[1]) * _SECONDS[matched[2]]
 
 
-def region(text: str) -> tuple[int, int, int, int] | Literal["frame"]:
-    """x1, y1, x2, y2 in pixels, from `X,Y,WIDTH,HEIGHT`; or the word frame."""
-    if text == "frame":
-        return "frame"
+def pause(text: str) -> float:
+    """Seconds, as `duration`; 0 is none."""
+    return 0.0 if text == "0" else duration(text)
+
+
+def fps(text: str) -> float:
+    """Frames a second."""
+    if re.fullmatch(r"[0-9]{1,5}(?:\.[0-9]{1,9})?", text) is None or not 0 < float(text) <= _MOST_FPS:
+        raise ArgumentTypeError(f"{text!r} is not a number of frames a second up to {_MOST_FPS:.0f}, such as 30")
+    return float(text)
+
+
+def milliseconds(text: str) -> float:
+    """Milliseconds, from `33ms`, `0.5s` or a bare number of milliseconds."""
+    matched = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|)", text)
+    if matched is None or float(matched[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a time, such as 33ms")
+    return float(matched[1]) * (1000.0 if matched[2] == "s" else 1.0)
+
+
+def queue(text: str) -> Queue:
+    """How frames wait: newest, all, or the newest N."""
+    if text in ("newest", "all"):
+        return "newest" if text == "newest" else "all"
+    if not text.isdecimal() or len(text) > 6 or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is neither newest, nor all, nor a number of frames from 1 on, such as 4")
+    return int(text)
+
+
+def region(text: str) -> tuple[int, int, int, int] | Literal["frame", "detect"]:
+    """x1, y1, x2, y2 in pixels, from `X,Y,WIDTH,HEIGHT`; or one of the words frame and detect."""
+    if text in ("frame", "detect"):
+        return "frame" if text == "frame" else "detect"
     matched = re.fullmatch(r"([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6})", text)
     x, y, width, height = (int(number) for number in matched.groups()) if matched else (0, 0, 0, 0)
     if not width or not height:
-        raise ArgumentTypeError(f"{text!r} is neither X,Y,WIDTH,HEIGHT in pixels, such as 100,50,64,64, nor frame")
+        raise ArgumentTypeError(
+            f"{text!r} is neither X,Y,WIDTH,HEIGHT in pixels, such as 100,50,64,64, nor frame, nor detect"
+        )
     return x, y, x + width, y + height

@@ -38,10 +38,12 @@ class RequestError(Exception):
 _CODES = {
     "BackendError": "backend",
     "BundleError": "bundle",
+    "GalleryError": "picture",
     "PictureError": "picture",
     "PluginError": "plugin",
     "RecordsError": "records",
     "RegionError": "roi",
+    "SettingsError": "settings",
     "SourceError": "source",
     "SpecError": "spec",
 }

@@ -5,29 +5,36 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.cli.arguments import duration, named_folder, region, seed, whole
 from bench.cli.errors import RequestError, Status, explain
+from bench.cli.observing import LONG_RUN_S, add_observing_arguments, observed
+from bench.cli.pacing import add_pacing_arguments, deadline_ms, open_feed
 from bench.cli.report import add_output_arguments, conclude, summarise
+from bench.cli.showing import add_showing_arguments, check_showing, shown
 from bench.cli.streams import note
 from bench.conditions import conditions_between, look
 from bench.contenders import BackendOptions, computes, open_contender
+from bench.feed import Feed
+from bench.frames import FrameTable
 from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure
-from bench.records import RunWriter, read_run, refuse_used, with_full_answers
+from bench.machine_findings import Conditions
+from bench.power_settings import add_settings_arguments, settings_held
+from bench.records import FullAnswers, RecordsError, RunWriter, read_run, refuse_used, with_full_answers
 from bench.registry import make
 from bench.report.document import document
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
 from bench.report.live import LiveLine
 from bench.report.picture import check_picture
-from bench.stopping import Stopping
+from bench.stopping import WITHOUT_HANG_UP, Stopping, surviving_hang_up
 from bench.summary import RunSummary
-from bench.timeline import FrameRecord
-from devices.boards.linux import read_environment
+from devices.boards.base import Board
+from devices.boards.detection import detect
+from devices.detector import SignDetector
 from devices.sources.base import Source
 from edge.bundle import Bundle, BundleError, Manifest, open_bundle
 from edge.controllers.base import Controller
@@ -41,9 +48,11 @@ examples:
   edgebench latency --model gusodrop
   edgebench latency --model gusodrop --baseline resnet18 --source dir://frames
   edgebench latency --model gusodrop --controller random:0.6 --seed 1 --frames 5000
+  edgebench latency --model gusodrop --fps 30 --deadline 33ms --duration 2h
   edgebench latency --model ./my-bundle --duration 5m --out runs/monday --json
 
-Ctrl-C ends a run early and keeps what it measured.
+Ctrl-C ends a run early and keeps what it measured; a lost connection does not end
+it, and `edgebench report` shows it at any time.
 """
 
 
@@ -57,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backend", default="onnxruntime", metavar="SPEC", help="what runs the network (default %(default)s)")
     add("--frames", type=whole, metavar="N", help=f"stop after N frames (endless sources: {FRAMES_BY_DEFAULT})")
     add("--duration", type=duration, metavar="TIME", help="stop after this time: 30s, 5m, 2h")
+    add_pacing_arguments(parser)
+    add_observing_arguments(parser)
+    add_settings_arguments(parser)
+    add_showing_arguments(parser)
     add("--roi", type=region, metavar="X,Y,W,H", help=ROI_HELP)
     add("--threads", type=whole, default=1, metavar="N", help=THREADS_HELP)
     add("--seed", type=seed, metavar="N", help="make the gates' draws repeatable (default: unpredictable)")
@@ -69,23 +82,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
 
 
-ROI_HELP = "the part of every image to look at; frame: what the source marks (default: the whole image)"
+ROI_HELP = "the part of every image to look at; frame: what the source marks; detect: search for a sign (default: all)"
 # One thread repeats best, leaves the other cores to camera and decoder, and compares work, not scheduling.
 THREADS_HELP = "cores that a network may use (default 1: repeats best, and leaves the others to the camera)"
 
 
 def run(arguments: argparse.Namespace) -> int:
     check_picture(arguments.picture)
+    check_showing(arguments)
     if arguments.out is not None:
         # The writer refuses it too, but only once the networks are prepared, which takes long.
         refuse_used(arguments.out)
+    started = datetime.now(timezone.utc)
     model = open_bundle(model_folder(arguments.model))
+    folder = arguments.out or _default_folder(started, model.name)
+    gone_on = f"edgebench: the terminal is gone, the run goes on; its result will be in {folder}: edgebench report"
+    with surviving_hang_up(f"{gone_on} {folder}"):
+        return _run(arguments, model, folder, started)
+
+
+def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: datetime) -> int:
     baseline = None if arguments.baseline is None else open_bundle(model_folder(arguments.baseline))
     if baseline is not None:
         _check_comparable(model, baseline)
     with ExitStack() as opened:
         source, source_spec = make("sources", arguments.source)
         opened.enter_context(closing(source))
+        feed, open_loop = open_feed(arguments, source, source_spec)
+        opened.enter_context(settings_held(arguments.power_mode, arguments.lock_clocks, note))
         backend, backend_spec = make("backends", arguments.backend)
         controller, controller_spec = make("controllers", arguments.controller or model.manifest.controllers.default)
         contenders = [_contender(opened, model.name, model, backend, controller, arguments)]
@@ -96,8 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             its_controller, its_spec = make("controllers", baseline.manifest.controllers.default)
             contenders.append(_contender(opened, name, baseline, backend, its_controller, arguments, stream=1))
             of_baseline = _facts_of(name, baseline, its_spec)
-        started = datetime.now(timezone.utc)
-        folder = arguments.out or _default_folder(started, model.name)
+        board = detect()
         facts = RunFacts(
             run=folder.name,
             folder=str(folder),
@@ -110,59 +133,96 @@ def run(arguments: argparse.Namespace) -> int:
             threads=arguments.threads,
             seed=arguments.seed,
             backend_details=contenders[0].runtime.backend.describe(),
-            environment=asdict(read_environment()),
+            environment=asdict(board.environment()),
+            open_loop=open_loop,
+            deadline_ms=deadline_ms(arguments),
         )
         classes = _classes(source, model.manifest) if computes(backend) else None
-        return _measure(arguments, facts, tuple(contenders), source, model.manifest, classes)
+        return _measure(arguments, facts, board, tuple(contenders), source, feed, model.manifest, classes)
 
 
 def _measure(
     arguments: argparse.Namespace,
     facts: RunFacts,
+    board: Board,
     contenders: tuple[Contender, ...],
     source: Source,
+    feed: Feed,
     manifest: Manifest,
     classes: int | None,
 ) -> int:
     frames = arguments.frames
+    detector = SignDetector() if arguments.roi == "detect" else None
     if frames is None and arguments.duration is None and source.length is None:
         frames = FRAMES_BY_DEFAULT
+    if arguments.duration is not None and arguments.duration >= LONG_RUN_S:
+        note(f"note: the records go to {facts.folder}; edgebench report shows them at any time")
     with RunWriter(Path(facts.folder), facts_to_json(facts)) as records:
-        with Stopping() as stopping:
-            before = look()
-            with closing(LiveLine(sys.stderr, arguments.duration)) as live:
+        with Stopping(WITHOUT_HANG_UP) as stopping:
+            with (
+                observed(arguments, board, records.folder, stopping),
+                closing(LiveLine(sys.stderr, arguments.duration)) as live,
+                shown(arguments, manifest.task.classes) as watch,
+            ):
+                before = look(board)
                 outcome = measure(
                     contenders,
-                    source,
+                    feed,
                     Preprocessor(*manifest.input_shape[2:]),
                     Limits(frames, arguments.duration),
                     records,
                     live.show,
                     stopping,
-                    arguments.roi,
+                    detector or arguments.roi,
                     classes=classes,
+                    watch=watch,
                 )
             # Before the full network is asked: what the machine does then is not the run's.
-            after = look()
-            if outcome.inputs and not stopping.requested:
-                note(f"asking the full network about {len(outcome.inputs):,} frames")
-            answers = full_answers(contenders, outcome.inputs, stopping)
-        conditions = conditions_between(before, after)
-        records.flush()
-        # What is shown is computed from what is on the disk, and so `report` shows the same.
-        rows = with_full_answers(read_run(records.folder).records, answers)
-        complete = outcome.error is None and not outcome.interrupted
-        summary = summarise(facts, rows, conditions, complete=complete)
-        records.finish(document(facts, summary), conditions, full_answers=answers, complete=complete)
+            conditions = conditions_between(before, look(board))
+            answers: FullAnswers = {}
+            # Where the disk is full there is no room for the answers either.
+            if not isinstance(outcome.error, RecordsError):
+                if outcome.inputs and not stopping.requested:
+                    note(f"asking the full network about {len(outcome.inputs):,} frames")
+                answers = full_answers(contenders, outcome.inputs, stopping)
+        outcome, summary, rows = _kept(facts, records, outcome, conditions, answers)
     # A source may have something to say of what it left out.
-    for remark in getattr(source, "remarks", list)():
+    for remark in [*getattr(source, "remarks", list)(), *(detector.remarks() if detector else ())]:
         note(f"note: {remark}")
     return conclude(arguments, facts, summary, rows, _ending(outcome, summary, rows, facts.folder))
 
 
-def _ending(outcome: Outcome, summary: RunSummary, records: Sequence[FrameRecord], folder: str) -> RequestError | None:
+def _kept(
+    facts: RunFacts, records: RunWriter, outcome: Outcome, conditions: Conditions, answers: FullAnswers
+) -> tuple[Outcome, RunSummary, FrameTable]:
+    """The figures of what is on the disk, so that `report` shows the same; and the end of the records, if they take it.
+
+    A disk that is full costs the rows that did not fit any more, not the figures of those before.
+    """
+    try:
+        records.flush()
+    except RecordsError as error:
+        outcome = replace(outcome, error=outcome.error or error)
+    complete = outcome.error is None and not outcome.interrupted
+    # What was counted in the capture includes rows that are lost.
+    arrivals = None if isinstance(outcome.error, RecordsError) else outcome.arrivals
+    rows = with_full_answers(read_run(records.folder).records, answers)
+    summary = summarise(facts, rows, conditions, arrivals, complete=complete)
+    if not isinstance(outcome.error, RecordsError):
+        try:
+            records.finish(
+                document(facts, summary), conditions, full_answers=answers, arrivals=arrivals, complete=complete
+            )
+        except RecordsError as error:
+            outcome = replace(outcome, error=outcome.error or error)
+    return outcome, summary, rows
+
+
+def _ending(outcome: Outcome, summary: RunSummary, records: FrameTable, folder: str) -> RequestError | None:
     """Why a run ended before its end or is of no use, and with which status."""
     kept = f"The records of {outcome.frames:,} frames are kept in {folder}."
+    if isinstance(outcome.error, RecordsError):
+        return RequestError("records", str(outcome.error), status=Status.BROKEN_OFF)
     if outcome.error is not None:
         return RequestError(explain(outcome.error).code, str(outcome.error), kept, Status.BROKEN_OFF)
     if outcome.interrupted:

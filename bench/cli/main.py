@@ -20,9 +20,13 @@ from bench.cli.streams import discard_stdout, note, prepare_streams, reader_may_
 
 VERBS = {
     "latency": "run frames through a network: how fast, which routes, is it right",
+    "record": "keep the frames of a source, to replay them",
     "report": "show a run again from its records, finished or not",
     "models": "list the networks at hand",
+    "devices": "show the board: what it is, and what its sensors say",
     "policy": "show what a network's decision network does",
+    "sweep": "show what every threshold of early exits leads to",
+    "calibrate": "find thresholds of early exits for a target",
     "export": "write a trained network as a bundle (needs torch)",
     "train": "train a network by a recipe (needs torch)",
 }

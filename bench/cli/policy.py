@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -17,12 +18,15 @@ from bench.cli.arguments import whole
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
-from bench.harness import FRAMES_BY_DEFAULT, captured, label_of
+from bench.feed import captured
+from bench.harness import FRAMES_BY_DEFAULT, label_of
 from bench.policy import PolicySummary, mac_shares, summarise_policy
 from bench.registry import make
 from bench.report.document import render_json
 from bench.report.lines import print_lines
+from bench.report.picture import check_picture
 from bench.report.policy import render_policy
+from bench.report.policy_picture import draw_policy
 from bench.stopping import Stopping
 from devices.sources.base import Source
 from edge.bundle import Bundle, open_bundle
@@ -33,6 +37,7 @@ EPILOG = """\
 examples:
   edgebench policy --model gusodrop
   edgebench policy --model gusodrop --source dataset://gtsrb/test --json
+  edgebench policy --model gusodrop --picture policy.png
 """
 
 
@@ -44,9 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backend", default="onnxruntime", metavar="SPEC", help="what runs the policy (default %(default)s)")
     add("--frames", type=whole, default=FRAMES_BY_DEFAULT, metavar="N", help="at most N frames (default %(default)s)")
     add("--json", action="store_true", help="print one JSON document")
+    add("--picture", type=Path, metavar="FILE", help="draw gates and classes: .png, .svg or .pdf (matplotlib)")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    check_picture(arguments.picture)
     bundle = open_bundle(model_folder(arguments.model))
     if bundle.network.policy is None:
         raise RequestError("model", f"{bundle.name} has no decision network", "Choose a model with one: gusodrop.")
@@ -60,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(render_json({**document, **asdict(summary)}))
         else:
             print_lines(render_policy(summary, bundle.name, source_spec, classes), sys.stdout)
+    if arguments.picture is not None:
+        draw_policy(arguments.picture, summary, bundle.name, classes)
     if stopping.requested:
         note(f"edgebench: interrupted. The figures are those of {summary.frames:,} frames.")
         return Status.INTERRUPTED
@@ -91,7 +100,7 @@ def _look(bundle: Bundle, source: Source, arguments: argparse.Namespace, stoppin
     with closing(backend.open(bundle, 1)) as opened, progress() as show, suppress(KeyboardInterrupt):
         policy = opened.compile(network.policy_segment())
         began_s = monotonic()
-        for frame, _ in islice(captured(source, stopping), frames):
+        for frame, *_ in islice(captured(source, stopping), frames):
             labels.append(label_of(frame, classes))
             keep.append(_checked(policy.run(preprocess(frame.image))[1].astype(np.float64), bundle.name, frame.name))
             names.append(frame.name)

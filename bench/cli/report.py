@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.arguments import named_folder
 from bench.cli.errors import RequestError, Status, explain
 from bench.cli.streams import note, reader_may_leave
-from bench.records import read_run
+from bench.energy import read_power
+from bench.frames import FrameTable
+from bench.machine_findings import Conditions
+from bench.records import Arrivals, read_run
 from bench.report.document import document, render_json
 from bench.report.facts import FactsError, RunFacts, facts_from_json
 from bench.report.lines import print_lines
@@ -19,8 +21,6 @@ from bench.report.picture import PictureError, check_picture, draw_frames
 from bench.report.text import render
 from bench.summarise import summarise_run
 from bench.summary import RunSummary
-from bench.timeline import FrameRecord
-from bench.verdict import Conditions
 
 EPILOG = """\
 A run that was interrupted, killed or ran out of disk is shown as far as it came,
@@ -55,11 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
         facts = replace(facts_from_json(recorded.document), folder=str(arguments.run))
     except FactsError as error:
         raise RequestError("records", f"{arguments.run}: {error}", "Name the folder of a run.") from error
-    summary = summarise(facts, recorded.records, recorded.conditions, complete=recorded.complete)
+    summary = summarise(facts, recorded.records, recorded.conditions, recorded.arrivals, complete=recorded.complete)
     return conclude(arguments, facts, summary, recorded.records)
 
 
-def summarise(facts: RunFacts, records: Sequence[FrameRecord], conditions: Conditions, *, complete: bool) -> RunSummary:
+def summarise(
+    facts: RunFacts, records: FrameTable, conditions: Conditions, arrivals: Arrivals | None, *, complete: bool
+) -> RunSummary:
     """The figures of a run, whether it has just ended or is read back."""
     networks = [facts.model] if facts.baseline is None else [facts.model, facts.baseline]
     return summarise_run(
@@ -71,6 +73,10 @@ def summarise(facts: RunFacts, records: Sequence[FrameRecord], conditions: Condi
         exits={network.name: network.exits for network in networks},
         seeded=facts.seed is not None,
         complete=complete,
+        arrivals=arrivals,
+        deadline_ms=facts.deadline_ms,
+        queue=None if facts.open_loop is None else facts.open_loop.queue,
+        power=read_power(Path(facts.folder)),
     )
 
 
@@ -78,7 +84,7 @@ def conclude(
     arguments: argparse.Namespace,
     facts: RunFacts,
     summary: RunSummary,
-    records: Sequence[FrameRecord],
+    records: FrameTable,
     error: RequestError | None = None,
 ) -> Status:
     """Draw and print a run.  What went wrong is told beside its figures, not instead of them."""
@@ -96,7 +102,7 @@ def conclude(
     return Status.LIMIT_FAILED if arguments.strict and not summary.verdict.trusted else Status.DONE
 
 
-def _draw(picture: Path | None, records: Sequence[FrameRecord], summary: RunSummary) -> RequestError | None:
+def _draw(picture: Path | None, records: FrameTable, summary: RunSummary) -> RequestError | None:
     """Draw the picture that was asked for, if there is a frame to draw; gives what went wrong."""
     if picture is not None and summary.model.frames > summary.model.failed:
         try:

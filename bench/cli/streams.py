@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -30,7 +31,10 @@ def reader_may_leave() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # EIO: the terminal is gone.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
         discard_stdout()
 
 

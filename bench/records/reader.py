@@ -12,19 +12,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bench.records.rows import COLUMNS, record_of
+from bench.frames import FrameTable, TableBuilder
+from bench.machine_findings import Conditions
+from bench.records.rows import COLUMNS, FEWEST_COLUMNS, MOST_ARRIVALS, record_of
 from bench.records.run import (
-    FRAMES_FILE,
     MOST_FRAMES_BYTES,
     MOST_RUN_BYTES,
     RUN_FILE,
     SCHEMA,
+    Arrivals,
     RecordsError,
     Run,
+    frames_file,
     with_full_answers,
 )
-from bench.timeline import FrameRecord
-from bench.verdict import Conditions
 
 LONGEST_LINE_BYTES = 1 << 17
 
@@ -49,9 +50,10 @@ def read_run(folder: Path) -> Run:
     full_answers = of_records.get("full_answers", {})
     if not _are_full_answers(full_answers):
         raise RecordsError(f"{path}: full_answers must hold a list of classes per network: restore it from a copy")
-    records, whole = _read_frames(folder / FRAMES_FILE)
+    arrivals = _arrivals(of_records.get("arrivals"), f"{path}: arrivals")
+    records, whole = _read_frames(folder)
     whole = whole and complete is True and of_records.get("rows") == len(records)
-    return Run(with_full_answers(records, full_answers), conditions, document, whole)
+    return Run(with_full_answers(records, full_answers), conditions, document, whole, arrivals)
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
@@ -70,7 +72,8 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _check_file(path: Path, most_bytes: int) -> None:
+def _check_file(path: Path, most_bytes: int) -> int:
+    """The size of a regular file of at most so many bytes."""
     try:
         status = path.stat()
     except OSError as error:
@@ -80,13 +83,25 @@ def _check_file(path: Path, most_bytes: int) -> None:
         raise RecordsError(f"{path} is no regular file: name the folder of a run")
     if status.st_size > most_bytes:
         raise RecordsError(f"{path} is larger than the {most_bytes >> 20} MiB that are read: make shorter runs")
+    return status.st_size
 
 
-def _read_frames(path: Path) -> tuple[list[FrameRecord], bool]:
-    """The records, and whether the last line was whole."""
-    _check_file(path, MOST_FRAMES_BYTES)
-    records: list[FrameRecord] = []
-    number = 0
+def _read_frames(folder: Path) -> tuple[FrameTable, bool]:
+    """The records of all pieces, and whether their last lines were whole."""
+    paths = [folder / frames_file(0)]
+    while (following := folder / frames_file(len(paths))).exists():
+        paths.append(following)
+    room_bytes = MOST_FRAMES_BYTES
+    for path in paths:
+        room_bytes -= _check_file(path, room_bytes)
+    builder = TableBuilder()
+    whole = [_read_piece(path, builder) for path in paths]
+    return builder.table(), all(whole)
+
+
+def _read_piece(path: Path, builder: TableBuilder) -> bool:
+    """Adds the rows of a file; whether its last line was whole."""
+    number = columns = 0
     try:
         with open(path, "rb") as file:
             lines = _WholeLines(file)
@@ -95,16 +110,18 @@ def _read_frames(path: Path) -> tuple[list[FrameRecord], bool]:
                 if number != rows.line_num:
                     raise ValueError("a quote is not closed")
                 if number > 1:
-                    records.append(record_of(cells))
-                elif tuple(cells) != COLUMNS:
+                    builder.append(record_of(cells, columns))
+                elif len(cells) < FEWEST_COLUMNS or tuple(cells) != COLUMNS[: len(cells)]:
                     raise ValueError("these are not the columns of this version")
+                else:
+                    columns = len(cells)
                 # What goes wrong while the next line is fetched is that line's fault.
                 number += 1
     except (ValueError, csv.Error) as error:
         raise RecordsError(f"{path}, line {max(number, 1)}: {error}: restore the file from a copy") from None
     except OSError as error:
         raise RecordsError(f"{path} cannot be read ({error.strerror}): check the disk and your rights") from None
-    return records, not lines.cut
+    return not lines.cut
 
 
 class _WholeLines:
@@ -140,8 +157,26 @@ def _conditions(content: object, where: str) -> Conditions:
     return Conditions(**values)
 
 
+def _arrivals(content: object, where: str) -> Arrivals | None:
+    """Counts from parsed JSON, which must add up."""
+    if content is None:
+        return None
+    given = content if isinstance(content, dict) else {}
+    counts = [given.get(field.name, -1) for field in fields(Arrivals)]
+    if not all(_is_integer(count) and 0 <= count < MOST_ARRIVALS for count in counts):
+        raise RecordsError(f"{where} must be an object of counts: restore the file from a copy")
+    arrivals = Arrivals(*counts)
+    if arrivals.arrived != arrivals.processed + arrivals.dropped + arrivals.queued:
+        raise RecordsError(f"{where} do not add up: restore the file from a copy")
+    return arrivals
+
+
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31
 
 
 def _is_number(value: object) -> bool:
@@ -158,6 +193,6 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 def _are_full_answers(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(answers, list) and all(answer is None or _is_integer(answer) for answer in answers)
+        isinstance(answers, list) and all(answer is None or _is_class(answer) for answer in answers)
         for answers in value.values()
     )

@@ -10,6 +10,8 @@ from typing import Any, get_args
 from bench.timeline import FrameRecord, Plan
 
 COLUMNS = FrameRecord._fields
+# Columns were added behind these; a folder from before them has fewer.
+FEWEST_COLUMNS = 19
 
 # A path has at most 4096 bytes; what is longer came from a library's error message and is cut.
 LONGEST_TEXT = 4096
@@ -19,8 +21,10 @@ _UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^[=+\\-@
 _ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
-# 146 years; a sum of two still fits 64 bits.
-MOST_NS = 1 << 62
+# 36 years; the sum of a frame's spans still fits 64 bits.
+MOST_NS = 1 << 60
+# 12 days at 60 frames a second.
+MOST_ARRIVALS = 1 << 26
 # No network has as many; the report has a line for each.
 MOST_EXITS = 1000
 
@@ -36,17 +40,17 @@ def cells_of(record: FrameRecord) -> list[str | int]:
     return cells
 
 
-def record_of(cells: list[str]) -> FrameRecord:
-    """The record of a row.
+def record_of(cells: list[str], columns: int = len(COLUMNS)) -> FrameRecord:
+    """The record of a row of the first so many columns.
 
     Raises:
         ValueError: it is no row; says which column is wrong.
     """
-    if len(cells) != len(COLUMNS):
-        raise ValueError(f"{len(cells)} columns instead of {len(COLUMNS)}")
+    if len(cells) != columns:
+        raise ValueError(f"{len(cells)} columns instead of {columns}")
     values: list[Any] = []
     try:
-        for cell, parse in zip(cells, _PARSERS, strict=True):
+        for cell, parse in zip(cells, _PARSERS, strict=False):
             values.append(parse(cell))
     except ValueError:
         raise _misfit(cells, len(values)) from None
@@ -66,9 +70,9 @@ def _text(cell: str) -> str:
 
 
 def _integer(cell: str) -> int:
-    if not _INTEGER.fullmatch(cell):
+    if not _INTEGER.fullmatch(cell) or not -(1 << 63) < (number := int(cell)) < 1 << 63:
         raise ValueError
-    return int(cell)
+    return number
 
 
 def _below(limit: int) -> Callable[[str], int]:
@@ -111,6 +115,8 @@ def _parser_of(column: str, kind: str) -> Callable[[str], Any]:
         parser = _below(MOST_NS)
     elif column == "exit":
         parser = _below(MOST_EXITS)
+    elif column == "sequence":
+        parser = _below(MOST_ARRIVALS)
     else:
         return _PARSER_OF_TYPE[kind]
     return _optional(parser) if kind.endswith("None") else parser

@@ -13,18 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.machine_findings import Conditions
 from bench.records.rows import COLUMNS, cells_of
 from bench.records.run import (
-    FRAMES_FILE,
     MOST_FRAMES_BYTES,
     MOST_RUN_BYTES,
+    PIECE_BYTES,
     RUN_FILE,
     SCHEMA,
+    Arrivals,
     FullAnswers,
     RecordsError,
+    frames_file,
 )
 from bench.timeline import FrameRecord
-from bench.verdict import Conditions
 
 # Written often enough that a kill costs little, seldom enough that the write does not stand between all frames.
 FLUSH_ROWS = 256
@@ -53,7 +55,8 @@ class RunWriter:
 
     Rows reach the operating system every 256 rows and with the first row after a second; `flush` does it at once, for
     a pause in the frames.  They are forced to the disk only at the end: on a memory card that takes a second, which
-    frames would wait for, and would save rows from a power cut alone.
+    frames would wait for, and would save rows from a power cut alone.  A file that has grown to 64 MiB is followed by
+    the next: frames.csv, frames-0001.csv, ...
 
     Raises:
         RecordsError: the folder cannot be made, holds files, cannot be written, or would hold more than `read_run`
@@ -63,7 +66,7 @@ class RunWriter:
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
         self.folder = folder
         self._rows = 0
-        self._frames_bytes = 0
+        self._pieces = self._piece_bytes = self._frames_bytes = 0
         self._pending = io.StringIO(newline="")
         self._pending_rows = 0
         self._csv = csv.writer(self._pending, lineterminator="\n")
@@ -71,9 +74,7 @@ class RunWriter:
         with self._stated():
             folder.mkdir(parents=True, exist_ok=True)
             refuse_used(folder)
-            self._frames: io.FileIO | None = open(folder / FRAMES_FILE, "xb", buffering=0)  # noqa: SIM115
-        self._csv.writerow(COLUMNS)
-        self.flush()
+            self._frames: io.FileIO | None = self._next_piece()
         self._write_run(document, complete=False, records={})
 
     def append(self, record: FrameRecord) -> None:
@@ -92,10 +93,13 @@ class RunWriter:
         self._pending.truncate()
         self._frames_bytes += len(content)
         try:
-            self._check_size(FRAMES_FILE, self._frames_bytes, MOST_FRAMES_BYTES)
+            self._check_size(frames_file(0), self._frames_bytes, MOST_FRAMES_BYTES)
             with self._stated():
-                while content:
-                    content = content[self._frames.write(content) :]
+                if self._piece_bytes + len(content) > PIECE_BYTES and content:
+                    self._frames.close()
+                    self._frames = self._next_piece()
+                self._piece_bytes += len(content)
+                _write_whole(self._frames, content)
         except RecordsError:
             self._frames.close()
             self._frames = None
@@ -110,6 +114,7 @@ class RunWriter:
         conditions: Conditions | None = None,
         *,
         full_answers: FullAnswers | None = None,
+        arrivals: Arrivals | None = None,
         complete: bool = True,
     ) -> None:
         """End the run: all rows and the document are on the disk when this returns.
@@ -118,13 +123,14 @@ class RunWriter:
         with `complete=False`.
         """
         self.flush()
-        assert self._frames is not None
-        with self._stated():
-            os.fsync(self._frames.fileno())
         self.close()
+        with self._stated():
+            for piece in range(self._pieces):
+                _sync(self.folder / frames_file(piece))
         records = {
             "conditions": None if conditions is None else asdict(conditions),
             "full_answers": {name: list(answers) for name, answers in (full_answers or {}).items()},
+            "arrivals": None if arrivals is None else asdict(arrivals),
         }
         self._write_run(document, complete, records)
 
@@ -141,6 +147,20 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _next_piece(self) -> io.FileIO:
+        """A new file of rows, with its header in it."""
+        piece = open(self.folder / frames_file(self._pieces), "xb", buffering=0)  # noqa: SIM115
+        header = ",".join(COLUMNS).encode() + b"\n"
+        self._pieces += 1
+        self._piece_bytes = len(header)
+        self._frames_bytes += len(header)
+        try:
+            _write_whole(piece, memoryview(header))
+        except OSError:
+            piece.close()
+            raise
+        return piece
+
     def _write_run(self, document: dict[str, Any], complete: bool, records: dict[str, Any]) -> None:
         records = {"schema": SCHEMA, "rows": self._rows, **records}
         text = json.dumps({**document, "complete": complete, "records": records}, indent=1, allow_nan=False)
@@ -154,7 +174,7 @@ class RunWriter:
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(unfinished, path)
-                _sync_folder(self.folder)
+                _sync(self.folder)
         except RecordsError:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
@@ -182,9 +202,14 @@ class RunWriter:
             ) from error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _write_whole(file: io.FileIO, content: memoryview) -> None:
+    while content:
+        content = content[file.write(content) :]
+
+
+def _sync(path: Path) -> None:
+    """Makes the content of a file, or the names in a folder, last through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

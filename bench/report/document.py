@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, get_args
 
+from bench.energy import energy_to_json
 from bench.report.facts import RunFacts, facts_to_json
 from bench.summary import Estimate, LatencySummary, NetworkSummary, RunSummary
 from bench.timeline import Scope
@@ -23,7 +25,10 @@ def document(facts: RunFacts, summary: RunSummary) -> dict[str, Any]:
     return {
         **head,
         **_network(summary.model),
-        "energy_mj": None,
+        "energy_mj": energy_to_json(summary.energy),
+        "heat": None if summary.heat is None else asdict(summary.heat),
+        "arrivals": None if summary.arrivals is None else asdict(summary.arrivals),
+        "deadline": None if summary.deadline is None else asdict(summary.deadline),
         "baseline": baseline,
         "reduction": _estimate(summary.reduction),
         "verdict": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.records.rows import MOST_EXITS
@@ -30,10 +30,19 @@ class NetworkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLoopFacts:
+    """Frames came on their own: `fps` a second, or as the source gives them (None), and waited in `queue`."""
+
+    fps: float | None
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What was asked for and where it ran; controller, backend and source are specs, `started` is ISO 8601.
 
-    `backend_details` is what the backend says of itself, `environment` what the machine is.
+    `backend_details` is what the backend says of itself, `environment` what the machine is.  `open_loop` is None where
+    frames were fetched one by one.
     """
 
     run: str
@@ -48,6 +57,8 @@ class RunFacts:
     seed: int | None
     backend_details: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    open_loop: OpenLoopFacts | None = None
+    deadline_ms: float | None = None
 
 
 def facts_to_json(facts: RunFacts) -> dict[str, Any]:
@@ -66,6 +77,8 @@ def facts_to_json(facts: RunFacts) -> dict[str, Any]:
         "source": facts.source,
         "threads": facts.threads,
         "seed": facts.seed,
+        "open_loop": None if facts.open_loop is None else asdict(facts.open_loop),
+        "deadline_ms": facts.deadline_ms,
         "started": facts.started,
         "baseline": of_baseline,
         "environment": dict(facts.environment),
@@ -96,7 +109,22 @@ def facts_from_json(document: Mapping[str, Any]) -> RunFacts:
         seed=None if document.get("seed") is None else _get(document, "seed", int),
         backend_details={key: str(value) for key, value in _get(document, "backend_details", dict).items()},
         environment=_get(document, "environment", dict),
+        open_loop=None if document.get("open_loop") is None else _open_loop(_get(document, "open_loop", dict)),
+        deadline_ms=_rate(document, "deadline_ms"),
     )
+
+
+def _open_loop(document: Mapping[str, Any]) -> OpenLoopFacts:
+    return OpenLoopFacts(_rate(document, "fps"), _get(document, "queue", str))
+
+
+def _rate(document: Mapping[str, Any], key: str) -> float | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise FactsError(f"the run's document has no usable {key!r}: it must be a number above 0")
+    return float(value)
 
 
 def _bundle(network: NetworkFacts) -> dict[str, Any]:

@@ -17,6 +17,8 @@ def live_line(state: LiveState, duration_s: float | None = None) -> str:
     """One line, for example `frame 840/2000 | 5.31 ms, p50 5.28 | blocks kept 5.2 | right 96.8 % | 14 s left`."""
     total = "" if state.frames_total is None else f"/{state.frames_total}"
     parts = [f"frame {state.frames_done}{total}", f"{state.last_ms:.2f} ms, p50 {state.recent_p50_ms:.2f}"]
+    if state.dropped is not None:
+        parts.append(f"dropped {state.dropped}")
     if state.kept_blocks is not None:
         parts.append(f"blocks kept {state.kept_blocks:.1f}")
     if state.accuracy_so_far is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from bench.report.board import energy, heat, real_time
 from bench.report.facts import RunFacts
+from bench.report.figures import LABEL_WIDTH, Cell, cell, labelled, percent
 from bench.report.lines import Line, plain
 from bench.summary import Estimate, LatencySummary, NetworkSummary, PathSummary, RunSummary, Verdict
 
-_LABEL = 18
 _BAR = 20
 _WIDTH = 80
 _ROUTES_SHOWN = 8
@@ -17,9 +18,6 @@ _FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
 
 # Two scopes with their intervals fill the width.
 _SCOPES_A_TABLE = 2
-
-# A figure and what stands beside it: its interval, or why there is none.
-_Cell = tuple[str, str]
 
 
 def render(summary: RunSummary, facts: RunFacts) -> list[Line]:
@@ -32,10 +30,10 @@ def render(summary: RunSummary, facts: RunFacts) -> list[Line]:
         blocks.append(_routes(model))
     if len(model.exits) > 1 and any(model.exits):
         blocks.append(_exits(model.exits))
-    blocks.append(_answers(model))
+    blocks += [_answers(model), real_time(summary, facts), energy(summary.energy), heat(summary.heat)]
     if summary.baseline is not None:
         blocks.append(_comparison(model, summary.baseline, summary.reduction))
-    blocks += [_verdict(summary.verdict), _labelled("records", facts.folder)]
+    blocks += [_verdict(summary.verdict), labelled("records", facts.folder)]
     return [line for block in blocks if block for line in (*block, ())][:-1]
 
 
@@ -65,10 +63,10 @@ def _latency_tables(model: NetworkSummary) -> list[list[Line]]:
     ]
 
 
-def _milliseconds(latency: LatencySummary) -> list[_Cell]:
+def _milliseconds(latency: LatencySummary) -> list[Cell]:
     estimates: list[Estimate | None] = [getattr(latency, figure) for figure in _FIGURES]
     decimals = _decimals(next((estimate.value for estimate in estimates if estimate is not None), 0.0))
-    return [_cell(estimate, lambda value: f"{value:.{decimals}f}") for estimate in estimates]
+    return [cell(estimate, lambda value: f"{value:.{decimals}f}") for estimate in estimates]
 
 
 def _decimals(value: float) -> int:
@@ -76,18 +74,7 @@ def _decimals(value: float) -> int:
     return 3 if value < 10 else 2 if value < 100 else 1
 
 
-def _cell(estimate: Estimate | None, text: Callable[[float], str]) -> _Cell:
-    if estimate is None:
-        return "-", "too few frames"
-    return text(estimate.value), _interval(estimate, text)
-
-
-def _interval(estimate: Estimate, text: Callable[[float], str]) -> str:
-    low, high = text(estimate.low), text(estimate.high)
-    return "" if low == high == text(estimate.value) else f"{low.removesuffix('%')} to {high}"
-
-
-def _table(title: str, rows: Sequence[str], columns: Sequence[tuple[str, list[_Cell]]]) -> list[Line]:
+def _table(title: str, rows: Sequence[str], columns: Sequence[tuple[str, list[Cell]]]) -> list[Line]:
     """Figures right-aligned, each with its interval behind it; the columns' names above the figures."""
     value_widths = [max(len(value) for value, _ in cells) for _, cells in columns]
     beside_widths = [
@@ -98,9 +85,9 @@ def _table(title: str, rows: Sequence[str], columns: Sequence[tuple[str, list[_C
         name.ljust(width + 2 + beside)
         for (name, _), width, beside in zip(columns, value_widths, beside_widths, strict=True)
     )
-    lines: list[Line] = [((title.ljust(_LABEL), "title"), (header.rstrip(), "title"))]
+    lines: list[Line] = [((title.ljust(LABEL_WIDTH), "title"), (header.rstrip(), "title"))]
     for index, row in enumerate(rows):
-        spans = [(f"  {row}".ljust(_LABEL), "")]
+        spans = [(f"  {row}".ljust(LABEL_WIDTH), "")]
         for (_, cells), width, beside_width in zip(columns, value_widths, beside_widths, strict=True):
             value, beside = cells[index]
             spans += [(value.rjust(width), ""), (f"  {beside.ljust(beside_width)}   ", "dim")]
@@ -117,7 +104,7 @@ def _routes(model: NetworkSummary) -> list[Line]:
     entropy = "" if model.route_entropy_bits is None else f", {model.route_entropy_bits:.2f} bits over the run"
     several_exits = len(model.exits) > 1
     names = [_path_name(path, several_exits) for path in model.paths[:_ROUTES_SHOWN]]
-    width = max(_LABEL - 4, *map(len, names))
+    width = max(LABEL_WIDTH - 4, *map(len, names))
     decimals = _decimals(min(path.latency_ms for path in model.paths))
     header = f"{len(model.paths):,} paths{entropy}"
     lines: list[Line] = [((f"{header.ljust(width + _BAR + 4)}{'share':>8}{'frames':>9}{'p50 ms':>10}", "title"),)]
@@ -144,7 +131,7 @@ def _exits(counts: Sequence[int]) -> list[Line]:
     lines: list[Line] = [(("exits", "title"),)]
     for index, count in enumerate(counts):
         bar = ("█" * round(_BAR * count / total)).ljust(_BAR)
-        name = f"  {index}{' (the last)' if index + 1 == len(counts) else ''}".ljust(_LABEL)
+        name = f"  {index}{' (the last)' if index + 1 == len(counts) else ''}".ljust(LABEL_WIDTH)
         lines.append(((name, ""), (bar, "bar"), (f"{count / total:>8.1%}{count:>9,}", "")))
     return lines
 
@@ -152,16 +139,16 @@ def _exits(counts: Sequence[int]) -> list[Line]:
 def _answers(model: NetworkSummary) -> list[Line]:
     lines: list[Line] = []
     if model.kept_blocks is not None:
-        value, interval = _cell(model.kept_blocks, lambda kept: f"{kept:.2f}")
-        lines += _labelled("blocks kept", f"{value} of {model.gates}", interval)
+        value, interval = cell(model.kept_blocks, lambda kept: f"{kept:.2f}")
+        lines += labelled("blocks kept", f"{value} of {model.gates}", interval)
     if model.accuracy is not None:
-        value, interval = _cell(model.accuracy, _percent)
-        lines += _labelled("right answers", value, f"{interval}, {model.accuracy.n:,} labelled frames".lstrip(", "))
+        value, interval = cell(model.accuracy, percent)
+        lines += labelled("right answers", value, f"{interval}, {model.accuracy.n:,} labelled frames".lstrip(", "))
     if model.agreement is not None:
-        value, interval = _cell(model.agreement, _percent)
-        lines += _labelled("as full network", value, f"{interval}, {model.agreement.n:,} frames".lstrip(", "))
+        value, interval = cell(model.agreement, percent)
+        lines += labelled("as full network", value, f"{interval}, {model.agreement.n:,} frames".lstrip(", "))
     if model.cold_frames:
-        lines += _labelled("cold frames", f"{model.cold_frames:,}", "a segment was compiled inside them")
+        lines += labelled("cold frames", f"{model.cold_frames:,}", "a segment was compiled inside them")
     return lines
 
 
@@ -175,27 +162,21 @@ def _comparison(model: NetworkSummary, baseline: NetworkSummary, reduction: Esti
     if any(network.accuracy is not None for network in networks):
         rows.append("right answers")
         for (_, cells), network in zip(columns, networks, strict=True):
-            cells.append(_cell(network.accuracy, _percent))
+            cells.append(cell(network.accuracy, percent))
     lines = _table("inference in ms", rows, columns)
     if reduction is not None:
-        value, interval = _cell(reduction, lambda share: f"{share:.1%}")
+        value, interval = cell(reduction, lambda share: f"{share:.1%}")
         shown = "of the mean" if reduction.low > 0 or reduction.high < 0 else "of the mean: no difference shown"
-        lines += _labelled("reduction", value, f"{interval}, {shown}".lstrip(", "))
+        lines += labelled("reduction", value, f"{interval}, {shown}".lstrip(", "))
     return lines
-
-
-def _percent(share: float) -> str:
-    return f"{share:.2%}"
-
-
-def _labelled(label: str, value: str, beside: str = "") -> list[Line]:
-    spans = [(label.ljust(_LABEL), "title"), (value, "")]
-    return [tuple([*spans, (f"  {beside}", "dim")] if beside else spans)]
 
 
 def _verdict(verdict: Verdict) -> list[Line]:
     lines: list[Line] = [
-        (("verdict".ljust(_LABEL), "title"), ("trusted", "good") if verdict.trusted else ("not to be trusted", "bad"))
+        (
+            ("verdict".ljust(LABEL_WIDTH), "title"),
+            ("trusted", "good") if verdict.trusted else ("not to be trusted", "bad"),
+        )
     ]
     for finding in verdict.findings:
         mark, style = ("  ! ", "bad") if finding.severity == "warning" else ("  - ", "")

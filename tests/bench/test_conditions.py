@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bench.conditions import Look, conditions_between, look
-from bench.verdict import Conditions
+from bench.machine_findings import Conditions
 from devices.boards.base import CoreClock, CoreTime, Load, ThermalZone
+from devices.boards.detection import detect
 
 BLIND = Load(0, None, None, None, None, None, None, None, None, None, None)
 
@@ -89,5 +90,15 @@ def test_a_clock_that_was_set_shows() -> None:
     assert seen.clock_jump_s == 3600.0
 
 
+def test_what_slows_the_board_down_is_told_once_and_old_stories_are_not() -> None:
+    before = replace(BLIND, throttled=("under-voltage",), throttled_before=("under-voltage", "throttled"))
+    after = replace(before, throttled=(), throttled_before=("under-voltage", "throttled", "frequency capped"))
+
+    assert between(before, after).throttled == ("under-voltage", "frequency capped")
+    assert between(after, after).throttled == ()
+
+
 def test_this_machine_can_be_looked_at() -> None:
-    assert conditions_between(look(), look()).clock_jump_s == pytest.approx(0.0, abs=1.0)
+    board = detect()
+
+    assert conditions_between(look(board), look(board)).clock_jump_s == pytest.approx(0.0, abs=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from bench import harness
+from bench.feed import ClosedLoop
 from bench.harness import Contender, Limits, full_answers, measure
+from bench.records import RecordsError
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame, SourceError
@@ -68,7 +71,7 @@ class FakeRuntime:
             raise FrameError("the scores of route 11 at exit 0 are not finite numbers")
         scores = np.zeros(self.classes, np.float32)
         scores[number % self.classes] = 1
-        return Inference(scores, 0, "11", "fused", Timings(1, 2, 3, 6))
+        return Inference(scores, 0, "11", "fused", Timings(1, 2, 3, 6), 0, {})
 
 
 class Rows(list[FrameRecord]):
@@ -76,13 +79,13 @@ class Rows(list[FrameRecord]):
 
 
 def run(*contenders, source=None, frames=None, duration_s=None, **options):
-    rows = Rows()
+    rows = options.pop("rows") if "rows" in options else Rows()
     limits = Limits(frames, duration_s, **options.pop("limits", NO_WARM_UP))
     show = options.pop("show", lambda state: None)
     with Stopping() as stopping:
         outcome = measure(
             contenders,
-            source or Frames(10),
+            ClosedLoop(source or Frames(10)),
             Preprocessor(4, 4),
             limits,
             rows,
@@ -217,6 +220,55 @@ def test_a_region_that_does_not_fit_ends_the_run_in_good_order(second, sentence)
     assert (len(rows), outcome.frames, outcome.interrupted) == (1, 1, False)
     assert isinstance(outcome.error, RegionError)
     assert str(outcome.error) == sentence
+
+
+class Detector:
+    """Finds the left upper half, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, image):
+        self.asked += 1
+        return (0, 0, 2, 2)
+
+
+def test_the_search_for_a_region_has_a_span_of_its_own_and_counts_no_warm_up():
+    detector = Detector()
+    ticks = itertools.count(0, 10)
+    rows, _ = run(
+        Contender("a", FakeRuntime("a")),
+        roi=detector,
+        limits={"warm_up_frames": 5},
+        now_ns=lambda: next(ticks),
+    )
+    assert detector.asked == 10
+    assert {row.detect_ns for row in rows} == {10}
+    assert {row.preprocess_ns for row in rows} == {20}
+    assert rows[0].capture_to_result_ns == 10 + 20 + 6
+
+
+def test_who_watches_sees_every_measured_frame_with_the_models_record():
+    seen = []
+    runtimes = [FakeRuntime("a"), FakeRuntime("b")]
+    run(
+        *(Contender(each.name, each) for each in runtimes),
+        limits={"warm_up_frames": 5},
+        watch=lambda frame, record: seen.append((frame.name, record.name, record.network)),
+    )
+    assert seen == [(f"frame {index}", f"frame {index}", "a") for index in range(10)]
+
+
+def test_records_that_cannot_be_written_end_the_run_and_keep_its_frames():
+    class Full(Rows):
+        def append(self, record):
+            if len(self) == 5:
+                raise RecordsError("run: the records cannot be written (No space left on device)")
+            super().append(record)
+
+    rows, outcome = run(Contender("a", FakeRuntime("a")), rows=Full())
+    assert (len(rows), outcome.frames, outcome.interrupted) == (5, 5, False)
+    assert isinstance(outcome.error, RecordsError)
 
 
 def test_a_first_frame_without_its_region_is_an_error():

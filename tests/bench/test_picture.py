@@ -9,9 +9,9 @@ import pytest
 import runs
 from PIL import Image
 
+from bench.machine_findings import Conditions
 from bench.report.picture import PictureError, check_picture, draw_frames
 from bench.summarise import summarise_run
-from bench.verdict import Conditions
 
 
 @pytest.mark.parametrize("baseline", ["resnet18", None])

@@ -25,5 +25,5 @@ def test_the_picture_grows_with_the_classes_and_needs_no_labels(tmp_path):
 
 
 def test_a_picture_that_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(PictureError, match="missing/p.png: the picture cannot be written"):
+    with pytest.raises(PictureError, match=r"missing/p\.png: the picture cannot be written"):
         draw_policy(tmp_path / "missing" / "p.png", summary([0] * 6), "toy", ["a"])

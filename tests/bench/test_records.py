@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.records import RecordsError, RunWriter, read_run
+from bench.machine_findings import Conditions
+from bench.records import Arrivals, RecordsError, RunWriter, read_run
 from bench.records.rows import COLUMNS, LONGEST_TEXT, cells_of, record_of
 from bench.timeline import FrameRecord
-from bench.verdict import Conditions
 
 RECORD = FrameRecord(
     frame=7,
@@ -56,7 +56,7 @@ texts = st.text(st.characters(), max_size=30) | st.sampled_from(
     ]
 )
 integers = st.integers(-(2**63) + 1, 2**63 - 1)
-times = st.integers(0, 2**62 - 1)
+times = st.integers(0, 2**60 - 1)
 record_strategy = st.builds(
     FrameRecord,
     frame=integers,
@@ -79,6 +79,9 @@ record_strategy = st.builds(
     full_predicted=st.none() | integers,
     # An empty error says nothing and reads back as None.
     error=st.none() | texts.filter(len),
+    sequence=st.none() | st.integers(0, 2**26 - 1),
+    wait_ns=st.none() | times,
+    detect_ns=st.none() | times,
 )
 
 
@@ -118,7 +121,7 @@ def test_a_usual_row_reads_as_it_should(tmp_path: Path) -> None:
     header, row = (tmp_path / "run" / "frames.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert row == (
-        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,"
+        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,"
     )
 
 
@@ -206,7 +209,7 @@ ROW = ",".join(str(cell) for cell in cells_of(RECORD))
     [
         (b"frame,name\n", "line 1: these are not the columns of this version"),
         (b"\x00\xff\xfe\n", "line 1: 'utf-8' codec can't decode"),
-        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 19"),
+        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 22"),
         (
             b"HEADER\nROW\n" + ROW.replace("fused", "warm").encode() + b"\n",
             "line 3: 'warm' does not fit the column plan",
@@ -216,7 +219,7 @@ ROW = ",".join(str(cell) for cell in cells_of(RECORD))
         (b"HEADER\n" + ROW.replace("7,", "9" * 5000 + ",", 1).encode() + b"\n", "does not fit the column frame"),
         (b"HEADER\n" + ROW.replace(",0,123", ",2,123").encode() + b"\n", "line 2: '2' does not fit the column warm_up"),
         (b'HEADER\n7,"x\nROW\nROW\n', "line 2: "),
-        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 19"),
+        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 22"),
         (b"HEADER\nROW\n" + b"x" * 200_000 + b"\n", "line 3: longer than 131072 bytes"),
         (b"HEADER\n\xff\n", "line 2: 'utf-8' codec can't decode"),
     ],
@@ -232,7 +235,7 @@ def test_garbage_is_refused_with_its_line(tmp_path: Path, lines: bytes, message:
 
 
 @pytest.mark.parametrize("column", [column for column in COLUMNS if column.endswith("_ns")])
-@pytest.mark.parametrize("cell", ["-1", "9999999999999999999", str(2**62)])
+@pytest.mark.parametrize("cell", ["-1", "9999999999999999999", str(2**60)])
 def test_times_that_no_clock_gave_are_refused(column: str, cell: str) -> None:
     cells = [str(each) for each in cells_of(RECORD)]
     cells[COLUMNS.index(column)] = cell
@@ -289,6 +292,67 @@ def test_a_document_larger_than_is_read_leaves_the_one_before(tmp_path: Path, mo
     assert (run.document, run.records, run.complete) == ({"model": "gusodrop"}, [RECORD], False)
 
 
+def test_rows_go_on_in_the_next_file_and_are_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.records.writer.PIECE_BYTES", 64 << 10)
+    with RunWriter(tmp_path / "run", {}) as writer:
+        append_all(writer, 3000)
+        writer.finish({}, CONDITIONS)
+    pieces = sorted(path.name for path in (tmp_path / "run").glob("frames*"))
+    assert len(pieces) > 4
+    assert pieces == [*(f"frames-{piece:04}.csv" for piece in range(1, len(pieces))), "frames.csv"]
+    assert all((tmp_path / "run" / piece).stat().st_size <= 64 << 10 for piece in pieces)
+    run = read_run(tmp_path / "run")
+    assert run.complete
+    assert [record.frame for record in run.records] == list(range(3000))
+
+
+def test_a_file_that_is_missing_in_the_middle_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.records.writer.PIECE_BYTES", 64 << 10)
+    with RunWriter(tmp_path / "run", {}) as writer:
+        append_all(writer, 3000)
+        writer.finish({}, CONDITIONS)
+    (tmp_path / "run" / "frames-0002.csv").unlink()
+    run = read_run(tmp_path / "run")
+    assert not run.complete
+    assert 0 < len(run.records) < 3000
+
+
+def test_all_files_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.records.writer.PIECE_BYTES", 64 << 10)
+    with RunWriter(tmp_path / "run", {}) as writer:
+        append_all(writer, 3000)
+    monkeypatch.setattr("bench.records.reader.MOST_FRAMES_BYTES", 100 << 10)
+    with pytest.raises(RecordsError, match=r"frames-0001\.csv is larger than"):
+        read_run(tmp_path / "run")
+
+
+def test_a_folder_from_before_the_newer_columns_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "run", RECORD._replace(sequence=3, wait_ns=5, detect_ns=7))
+    frames = tmp_path / "run" / "frames.csv"
+    lines = [line.split(",") for line in frames.read_text().splitlines()]
+    for columns in (19, 20, 21, 22):
+        frames.write_text("".join(",".join(line[:columns]) + "\n" for line in lines))
+        (record,) = read_run(tmp_path / "run").records
+        assert record[:columns] == RECORD._replace(sequence=3, wait_ns=5, detect_ns=7)[:columns]
+        assert record[columns:] == (None,) * (22 - columns)
+
+
+def test_a_row_shorter_than_its_header_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "run", RECORD)
+    frames = tmp_path / "run" / "frames.csv"
+    header, row = frames.read_text().splitlines()
+    frames.write_text(f"{header}\n{row[:-3]}\n")
+    with pytest.raises(RecordsError, match="19 columns instead of 22"):
+        read_run(tmp_path / "run")
+
+
+def test_what_became_of_the_arrivals_is_read_back(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "run", {}) as writer:
+        writer.append(RECORD)
+        writer.finish({}, arrivals=Arrivals(7, 1, 4, 2, 3))
+    assert read_run(tmp_path / "run").arrivals == Arrivals(7, 1, 4, 2, 3)
+
+
 def changed(**changes: object) -> str:
     records = {"schema": 1, "rows": 0, "conditions": None, "full_answers": {}, **changes}
     return json.dumps({"complete": True, "records": records})
@@ -310,6 +374,10 @@ def changed(**changes: object) -> str:
         (changed(conditions={"governors": [1]}), "conditions.governors is no tuple"),
         (changed(full_answers={"gusodrop": ["1"]}), "full_answers must hold a list of classes"),
         (changed(full_answers=[]), "full_answers must hold a list of classes"),
+        (changed(full_answers={"gusodrop": [1 << 40]}), "full_answers must hold a list of classes"),
+        (changed(arrivals=[1]), "arrivals must be an object of counts"),
+        (changed(arrivals={"arrived": 3, "processed": 3, "dropped": 0, "queued": -1, "behind": 0}), "of counts"),
+        (changed(arrivals={"arrived": 3, "processed": 1, "dropped": 1, "queued": 0, "behind": 0}), "do not add up"),
     ],
 )
 def test_a_document_that_no_run_wrote_is_refused(tmp_path: Path, content: str, message: str) -> None:

@@ -31,7 +31,7 @@ CONTRACT = {
     "accuracy": (None, {**ESTIMATE, "n": int}),
     "paths": [{"route": str, "exit": int, "count": int, "share": NUMBER, "latency_ms": NUMBER}],
     "exits": list,
-    "energy_mj": (None, NUMBER),
+    "energy_mj": (None, ESTIMATE),
     "baseline": (None, {"model": str}),
     "reduction": (None, ESTIMATE),
     "verdict": {"trusted": bool, "findings": [{"what": str, "evidence": str, "advice": str}]},

@@ -42,6 +42,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         (state(), None, "frame 100/400 | 5.31 ms, p50 5.28 | blocks kept 5.2 | right 96.8% | 30 s left"),
         (state(), 15.0, "frame 100/400 | 5.31 ms, p50 5.28 | blocks kept 5.2 | right 96.8% | 5 s left"),
         (state(total=None), None, "frame 100 | 5.31 ms, p50 5.28 | blocks kept 5.2 | right 96.8%"),
+        (LiveState(3, None, 1.0, 5.0, 5.0, None, None, 2), None, "frame 3 | 5.00 ms, p50 5.00 | dropped 2"),
         (LiveState(3, None, 1.0, 5.0, 5.0, None, None), 61.0, "frame 3 | 5.00 ms, p50 5.00 | 1:00 min left"),
     ],
 )

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.machine_findings import Conditions
 from bench.records import RunWriter, read_run
 from bench.summarise import summarise_latency, summarise_network, summarise_run
 from bench.timeline import FrameRecord
-from bench.verdict import Conditions
 
 QUIET = Conditions(0.01, 0, True, ("performance",), 0, 50.0, 85.0, 0.0)
 MS = 1_000_000

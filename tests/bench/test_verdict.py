@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from bench.summary import Estimate
-from bench.verdict import Conditions, Evidence, NetworkEvidence, assess
+from bench.machine_findings import Conditions
+from bench.summary import ArrivalsSummary, DeadlineSummary, Estimate, Finding, HeatSummary
+from bench.verdict import Evidence, NetworkEvidence, assess
 
 QUIET_NETWORK = NetworkEvidence(
     network="gusodrop",
@@ -36,8 +37,38 @@ def test_a_quiet_run_has_no_finding() -> None:
     assert assess(QUIET).findings == []
 
 
+ARRIVALS = ArrivalsSummary(1000, 1000, 0, 0, 0, 30.0, 0.6, None, None)
+DEADLINE = DeadlineSummary(33.0, 0, 0, Estimate(0.0, 0.0, 0.004, 1000), 0, None, 10.0)
+HEAT = HeatSummary("cpu-thermal", 45.0, 71.0, 71.0, None, None, 700.0)
+
+
+def of_arrivals(queue: str = "newest", **changes: Any) -> Evidence:
+    return replace(QUIET, arrivals=replace(ARRIVALS, **changes), deadline=DEADLINE, queue=queue)
+
+
+def of_deadline(**changes: Any) -> Evidence:
+    return replace(QUIET, deadline=replace(DEADLINE, **changes))
+
+
 SILENT = None
 CASES = [
+    (of_arrivals(), SILENT, ""),
+    (of_arrivals(utilisation=0.999), SILENT, ""),
+    (of_arrivals(utilisation=1.0), "note", "utilisation 1.00 (limit 1)"),
+    (of_arrivals("all", utilisation=1.25), "warning", "utilisation 1.25 (limit 1): the queue grew throughout"),
+    (of_arrivals("4", utilisation=None), SILENT, ""),
+    (of_arrivals(processed=960, dropped=40), "note", "40 of 1,000 (4.00%) were replaced by newer ones"),
+    (of_arrivals(behind=9), "note", "9 of 1,000 frames came later than they were due (0.90%, limit 1%)"),
+    (of_arrivals(behind=10), "warning", "10 of 1,000 frames came later"),
+    (
+        of_deadline(missed=3, late=1, longest_burst=2, missed_share=Estimate(0.003, 0.001, 0.009, 1000)),
+        "note",
+        "3 of 1,000 frames had no answer within 33 ms, up to 2 in a row",
+    ),
+    (replace(QUIET, heat=HEAT), "note", "cpu-thermal went from 45 to 71 °C in 12 min"),
+    (replace(QUIET, heat=replace(HEAT, seconds=599.0)), SILENT, ""),
+    (replace(QUIET, heat=replace(HEAT, steady_after_s=90.0)), SILENT, ""),
+    (replace(QUIET, of_energy=(Finding("x: readings jump", "3 readings", "leave them out"),)), "warning", "3 readings"),
     (of_network(failed=1), "note", "1 of 1000 frames gave no answer (0.10%, limit 1%)"),
     (of_network(failed=9), "note", "9 of 1000"),
     (of_network(failed=10), "warning", "10 of 1000 frames gave no answer (1.00%, limit 1%)"),
@@ -66,6 +97,7 @@ CASES = [
     (of_machine(swapped_pages=None), SILENT, ""),
     (of_machine(throttle_events=1), "warning", "1 throttle events"),
     (of_machine(throttle_events=None), SILENT, ""),
+    (of_machine(throttled=("under-voltage",)), "warning", "it reports under-voltage"),
     (of_machine(hottest_c=79.9), SILENT, ""),
     (of_machine(hottest_c=80.0), "note", "hottest zone 80.0 °C, slowed down from 85.0 °C"),
     (of_machine(hottest_c=85.0), "warning", "hottest zone 85.0 °C"),

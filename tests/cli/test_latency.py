@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.records import RunWriter
+from bench.timeline import FrameRecord
 from devices.sources.recorded import write_recorded
 
 FRAMES = 40
@@ -154,17 +161,104 @@ def test_a_source_that_never_begins_is_refused(edgebench, gated: Path, fragile: 
     assert ended.err.endswith("edgebench: the camera is gone: plug it in again\n")
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_an_interrupted_run_is_shown_and_kept(gated: Path, tmp_path: Path, name: str) -> None:
+def test_frames_that_come_on_their_own_add_up(edgebench, gated: Path) -> None:
+    words = ("--source", "synthetic://gtsrb", "--backend", "null", "--fps", "50", "--duration", "2s", "--out", "monday")
+
+    ended = edgebench("latency", "--model", str(gated), *words, "--json")
+
+    assert ended.status == 0
+    document = json.loads(ended.out)
+    arrivals, deadline = document["arrivals"], document["deadline"]
+    assert arrivals["arrived"] == arrivals["processed"] + arrivals["dropped"] + arrivals["queued"]
+    assert arrivals["processed"] == document["frames"] > 0
+    assert document["open_loop"] == {"fps": 50.0, "queue": "newest"}
+    # Without a deadline of its own, a frame is due when the next one comes.
+    assert deadline["deadline_ms"] == 20.0
+    assert deadline["missed"] == deadline["late"] + arrivals["dropped"]
+    assert deadline["missed_share"]["n"] == arrivals["processed"] + arrivals["dropped"]
+    assert json.loads(edgebench("report", "monday", "--json").out) == document
+    text = edgebench("report", "monday").out
+    assert f"arrived           {arrivals['arrived']:,} frames at " in text
+    assert "deadline          20 ms  from a frame's arrival to its result\n" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_deadline_is_counted_for_frames_that_were_fetched_too(edgebench, gated: Path, stream: str) -> None:
+    words = ("--source", stream, "--backend", "null", "--deadline", "0.000001ms", "--json")
+
+    document = json.loads(edgebench("latency", "--model", str(gated), *words).out)
+
+    assert (document["open_loop"], document["arrivals"]) == (None, None)
+    assert document["deadline"]["missed"] == document["deadline"]["longest_burst"] == FRAMES
+
+
+def test_frames_are_kept_as_pictures(edgebench, gated: Path, stream: str) -> None:
+    words = ("--source", stream, "--backend", "null", "--snapshot", "pictures")
+
+    assert edgebench("latency", "--model", str(gated), *words).status == 0
+    assert [path.name for path in Path("pictures").iterdir()] == ["frame-0000000.png"]
+
+
+def test_a_sign_is_searched_for_in_every_frame(edgebench, gated: Path, stream: str) -> None:
+    ended = edgebench("latency", "--model", str(gated), "--source", stream, "--roi", "detect", "--out", "monday")
+
+    assert ended.status == 0
+    header, *rows = Path("monday/frames.csv").read_text().splitlines()
+    column = header.split(",").index("detect_ns")
+    assert all(int(row.split(",")[column]) > 0 for row in rows)
+
+
+def test_a_disk_that_fills_up_keeps_the_figures_of_what_it_took(edgebench, gated: Path, monkeypatch) -> None:
+    written = RunWriter.append
+
+    def fills_up(self: RunWriter, record: FrameRecord) -> None:
+        if record.frame == 30:
+            full = os.open("/dev/full", os.O_WRONLY)
+            os.dup2(full, self._frames.fileno())
+            os.close(full)
+            self.flush()
+        written(self, record)
+        self.flush()
+
+    monkeypatch.setattr(RunWriter, "append", fills_up)
+    words = ("--source", "synthetic://gtsrb", "--backend", "null", "--frames", "200", "--out", "monday", "--json")
+    ended = edgebench("latency", "--model", str(gated), *words)
+
+    assert ended.status == 4
+    document = json.loads(ended.out)
+    assert (document["frames"], document["complete"], document["error"]["code"]) == (30, False, "records")
+    assert "No space left on device" in document["error"]["message"]
+    assert json.loads(edgebench("report", "monday", "--json").out)["frames"] == 30
+
+
+@contextmanager
+def long_run(model: Path, folder: Path, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+    """A run of five minutes into `folder`/monday, in a process of its own; does not outlive the test."""
     words = ["--backend", "null", "--source", "synthetic://gtsrb", "--duration", "5m", "--out", "monday", "--json"]
-    command = [sys.executable, "-m", "bench", "latency", "--model", str(gated), *words]
+    command = [sys.executable, "-m", "bench", "latency", "--model", str(model), *words]
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        frames = tmp_path / "monday/frames.csv"
-        deadline_s = time.monotonic() + 120
-        while not (frames.exists() and frames.read_bytes().count(b"\n") > 20) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **streams) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_rows(folder: Path, more_than: int) -> int:
+    """How many rows there are, as soon as there are more than so many."""
+    frames = folder / "monday/frames.csv"
+    deadline_s = time.monotonic() + 120
+    while (rows := frames.read_bytes().count(b"\n") if frames.exists() else 0) <= more_than:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    return rows
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_is_shown_and_kept(gated: Path, tmp_path: Path, name: str) -> None:
+    with long_run(gated, tmp_path, stdout=subprocess.PIPE) as process:
+        wait_for_rows(tmp_path, 20)
         process.send_signal(getattr(signal, name))
         out, _ = process.communicate(timeout=120)
 
@@ -173,6 +267,39 @@ def test_an_interrupted_run_is_shown_and_kept(gated: Path, tmp_path: Path, name:
     assert document["frames"] > 0
     assert (document["complete"], document["error"]["code"]) == (False, "interrupted")
     assert json.loads((tmp_path / "monday/run.json").read_text())["frames"] == document["frames"]
+
+
+def test_a_run_whose_terminal_is_gone_goes_on(gated: Path, tmp_path: Path) -> None:
+    terminal, its_side = os.openpty()
+
+    def attach() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    streams = {"stdin": its_side, "stdout": its_side, "stderr": its_side}
+    with long_run(gated, tmp_path, **streams, start_new_session=True, preexec_fn=attach) as process:
+        os.close(its_side)
+        rows = wait_for_rows(tmp_path, 20)
+        # The kernel sends SIGHUP, and every write fails from here on.
+        os.close(terminal)
+        wait_for_rows(tmp_path, rows + 600)
+        process.terminate()
+        assert process.wait(timeout=120) == 130
+
+    run = json.loads((tmp_path / "monday/run.json").read_text())
+    assert run["frames"] > rows
+    assert not run["complete"]
+
+
+def test_a_hang_up_is_answered_with_where_the_result_will_be(gated: Path, tmp_path: Path) -> None:
+    with long_run(gated, tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        rows = wait_for_rows(tmp_path, 20)
+        process.send_signal(signal.SIGHUP)
+        wait_for_rows(tmp_path, rows + 300)
+        process.terminate()
+        _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 130
+    assert "the run goes on; its result will be in monday: edgebench report monday\n" in said
 
 
 @pytest.mark.parametrize(
@@ -187,6 +314,8 @@ def test_an_interrupted_run_is_shown_and_kept(gated: Path, tmp_path: Path, name:
         (("--roi", "0,0,33,10"), "frame 0: the region (0, 0, 33, 10) does not lie inside a frame of 32x32 pixels"),
         (("--roi", "frame"), "frame 0: the source marks no region; leave out --roi frame"),
         (("--picture", "none/frames.png"), "none/frames.png: none is no folder that you may write to: "),
+        (("--queue", "all"), "frames of recorded://stream.npz are fetched one by one and never wait. "),
+        (("--snapshot", "."), ". holds files, or may not be written to: "),
         (("--out", "."), ". already holds files: name a new folder for the run, or empty this one"),
     ],
 )
@@ -199,6 +328,26 @@ def test_what_cannot_be_served_is_one_sentence(
     said = [line for line in ended.err.splitlines() if not line.startswith(("preparing", "note"))]
     assert len(said) == 1
     assert said[0].startswith(f"edgebench: {sentence}")
+
+
+@pytest.mark.parametrize("option", ["--fps", "--queue"])
+def test_two_networks_in_turn_keep_no_pace(edgebench, gated: Path, stream: str, option: str) -> None:
+    words = ("--source", stream, "--baseline", str(gated), option, "30")
+
+    ended = edgebench("latency", "--model", str(gated), *words)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("edgebench: two networks that take turns cannot show whether one of them keeps up, ")
+
+
+def test_a_camera_keeps_its_own_pace(edgebench, gated: Path, fragile: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fragile_source
+
+    monkeypatch.setattr(fragile_source.Fragile, "live", True, raising=False)
+    ended = edgebench("latency", "--model", str(gated), "--source", "fragile://30", "--backend", "null", "--fps", "30")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("edgebench: fragile://30 has a pace of its own, so --fps cannot set it. Ask the camera")
 
 
 def test_a_baseline_for_another_task_is_refused(edgebench, gated: Path, everything: Path) -> None:

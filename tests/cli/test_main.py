@@ -89,8 +89,8 @@ def test_the_version(edgebench) -> None:
         ),
         (
             ("latency", "--model", "x", "--roi", "1,2,0,4"),
-            "argument --roi: '1,2,0,4' is neither X,Y,WIDTH,HEIGHT in pixels, such as 100,50,64,64, nor frame. "
-            "See edgebench latency --help.",
+            "argument --roi: '1,2,0,4' is neither X,Y,WIDTH,HEIGHT in pixels, such as 100,50,64,64, nor frame, nor "
+            "detect. See edgebench latency --help.",
         ),
     ],
 )
@@ -226,16 +226,19 @@ def test_a_request_error_is_told_as_it_is() -> None:
 
 def test_the_names_of_known_errors_are_those_of_the_layers() -> None:
     from bench.cli.errors import _CODES
+    from bench.gallery import GalleryError
     from bench.records import RecordsError
     from bench.registry import PluginError
     from bench.report.picture import PictureError
     from bench.spec import SpecError
+    from devices.boards.settings import SettingsError
     from devices.sources.base import SourceError
     from edge.backends.base import BackendError
     from edge.bundle import BundleError as OfBundle
     from edge.preprocess import RegionError
 
     layers = {OfBundle, SourceError, BackendError, RecordsError, SpecError, PluginError, PictureError, RegionError}
+    layers |= {GalleryError, SettingsError}
     assert {layer.__name__ for layer in layers} == set(_CODES)
 
 

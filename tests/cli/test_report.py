@@ -70,6 +70,34 @@ def test_every_exit_of_the_network_is_told_though_no_frame_reached_it(edgebench,
     assert len(json.loads(edgebench("report", "monday", "--json").out)["exits"]) == 3
 
 
+def test_what_the_sensors_said_is_shown_with_the_figures(edgebench, tmp_path: Path) -> None:
+    folder = runs.write_run(tmp_path / "monday", runs.facts(), 40_000)
+    sensors = {"board/VDD_IN": "power", "thermal/cpu-thermal": "celsius", "thermal/gpu-thermal": "celsius"}
+    meter = {"name": "board", "scope": "board", "period_s": 0.1, "rails": ["board/VDD_IN"], "total": ["board/VDD_IN"]}
+    idle_ns = [0, 400_000_000]
+    (folder / "power.json").write_text(
+        json.dumps({"schema": 1, "meters": [meter], "sensors": sensors, "idle_ns": idle_ns})
+    )
+    rows = ["monotonic_ns,sensor,value"]
+    for tenth in range(8010):
+        rows.append(f"{tenth * 10**8},board/VDD_IN,{4000 if tenth > 4 else 1000}")
+        if tenth % 10 == 0:
+            warming = 71 - 26 * 0.5 ** (tenth / 600)
+            rows += [f"{tenth * 10**8},thermal/cpu-thermal,{warming:.0f}", f"{tenth * 10**8},thermal/gpu-thermal,50"]
+    (folder / "power.csv").write_text("\n".join(rows) + "\n")
+
+    document = json.loads(edgebench("report", "monday", "--json").out)
+    shown = edgebench("report", "monday").out
+
+    # 4 W for 20 ms.
+    assert document["energy_mj"]["value"] == pytest.approx(80, rel=0.01)
+    assert document["heat"]["zone"] == "cpu-thermal"
+    assert "energy            80 mJ a frame" in shown
+    assert "  a watt-hour     45,0" in shown
+    assert "heat              steady after " in shown
+    assert " min at 71 °C  cpu-thermal, 45 °C at first, 71 at most\n" in shown
+
+
 def test_a_moved_run_is_shown_where_it_is(edgebench, tmp_path: Path) -> None:
     runs.write_run(tmp_path / "monday", runs.facts(), 50)
     (tmp_path / "monday").rename(tmp_path / "tuesday")

@@ -1,0 +1,123 @@
+"""`edgebench sweep` and `edgebench calibrate` on a toy with early exits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import exit_bundle
+
+from devices.sources.recorded import write_recorded
+from edge.bundle import open_bundle
+
+FRAMES = 60
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(exit_bundle(tmp_path / "toy", channels=8, classes=3, size=8, exits=3))
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> str:
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (FRAMES, 1, 1, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    write_recorded(tmp_path / "stream.npz", images, labels=generator.integers(0, 3, FRAMES), task="toy")
+    return "recorded://stream.npz"
+
+
+def test_a_sweep_shows_thresholds_beside_what_they_must_beat(edgebench, model: str, stream: str) -> None:
+    words = ("sweep", "--model", model, "--source", stream, "--beside", model)
+    ended = edgebench(*words)
+    assert ended.status == 0
+    for piece in (f"{FRAMES} frames, thresholds of confidence", "confidence:0.9", "oracle", "pays from", "to its end"):
+        assert piece in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+def test_the_document_of_a_sweep_holds_together(edgebench, model: str, stream: str, tmp_path: Path) -> None:
+    words = ("sweep", "--model", model, "--source", stream, "--thresholds", "0,0.7,1", "--json")
+    ended = edgebench(*words, "--picture", "sweep.svg")
+    assert ended.status == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["frames"] == FRAMES
+    assert [point["name"] for point in document["points"]] == ["confidence:0", "confidence:0.7", "confidence:1"]
+    for point in document["points"]:
+        assert sum(point["exits"]) == pytest.approx(1)
+        cost_ms = [each["leaving_ms"] for each in document["exits"]]
+        assert point["mean_ms"] == pytest.approx(np.dot(point["exits"], cost_ms))
+    assert document["points"][0]["exits"] == [1, 0, 0]
+    assert document["points"][0]["accuracy"] == document["exits"][0]["accuracy"]
+    assert document["static"]["accuracy"] == document["exits"][2]["accuracy"]
+    assert document["oracle"]["accuracy"]["value"] >= max(each["accuracy"]["value"] for each in document["exits"])
+    assert (tmp_path / "sweep.svg").stat().st_size > 1000
+
+
+def test_calibrated_thresholds_are_in_the_bundle_and_do_what_was_said(edgebench, model: str, stream: str) -> None:
+    before = open_bundle(Path(model)).digest
+    words = ("--model", model, "--source", stream, "--costs", "macs", "--target", "latency:0.8")
+    ended = edgebench("calibrate", *words, "--name", "quick", "--json")
+    assert ended.status == 0, ended.err
+    document = json.loads(ended.out)
+    bundle = open_bundle(Path(model))
+    assert bundle.digest == document["bundle"]["digest"] != before
+    calibration = bundle.network.calibrations["quick"]
+    assert (calibration.controller, list(calibration.thresholds)) == ("confidence", document["thresholds"])
+    assert calibration.more["of"] == before
+    assert calibration.more["chosen_on"]["share"] <= 0.8
+
+    run = edgebench("latency", "--model", model, "--source", stream, "--controller", document["use"], "--json")
+    assert run.status == 0, run.err
+    measured = json.loads(run.out)
+    assert measured["controller"] == "confidence:calibrated=quick"
+    assert [each["share"] for each in measured["exits"]] == pytest.approx(document["exits"])
+    assert measured["accuracy"]["value"] == pytest.approx(document["chosen_on"]["accuracy"]["value"])
+
+
+def test_calibrated_thresholds_per_exit_can_go_into_a_copy(edgebench, model: str, stream: str) -> None:
+    words = ("--model", model, "--source", stream, "--controller", "entropy:fallback=most-confident", "--per-exit")
+    ended = edgebench("calibrate", *words, "--target", "loss:0.05", "--costs", "macs", "--out", "copy")
+    assert ended.status == 0, ended.err
+    assert "use         --controller entropy:calibrated=entropy-loss-0.05,fallback=most-confident\n" in ended.out
+    assert max(len(line) for line in ended.out.splitlines() if not line.startswith(("written", "use"))) <= 80
+    assert list(open_bundle(Path("copy")).network.calibrations) == ["entropy-loss-0.05"]
+    assert not open_bundle(Path(model)).network.calibrations
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--target", "speed:3"), "'speed:3' is not a target"),
+        (("--target", "accuracy:1"), "no threshold reaches accuracy:1: the best accuracy on these frames is"),
+        (("--target", "loss:0.1", "--controller", "confidence:0.9"), "confidence:0.9 has thresholds already"),
+        (("--target", "loss:0.1", "--controller", "patience:2"), "patience:2 has 0 controllers with thresholds"),
+        (("--target", "loss:0.1", "--out", "."), ". exists already"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_refused(edgebench, model: str, stream: str, words, sentence: str) -> None:
+    ended = edgebench("calibrate", "--model", model, "--source", stream, *words)
+    assert (ended.status, ended.out) == (2, "")
+    assert sentence in ended.err.splitlines()[-1]
+
+
+def test_the_test_images_are_refused(edgebench, model: str, tmp_path: Path, monkeypatch) -> None:
+    from bench.cli.calibrate import _refuse_test
+    from bench.cli.errors import RequestError
+
+    bundle = open_bundle(Path(model))
+    for source in ("dataset://gtsrb/test", "dataset://toy/test?seed=3"):
+        with pytest.raises(RequestError, match="is what accuracies are measured on"):
+            _refuse_test(source, bundle)
+    _refuse_test("dataset://toy/train?split=calibration", bundle)
+
+
+def test_a_network_without_exits_and_a_source_without_labels_are_refused(
+    edgebench, gated: Path, model: str, stream: str, tmp_path: Path
+) -> None:
+    ended = edgebench("sweep", "--model", str(gated), "--source", stream)
+    assert "toy-gated has no early exits" in ended.err
+    write_recorded(tmp_path / "bare.npz", np.zeros((3, 8, 8, 3), np.uint8))
+    ended = edgebench("sweep", "--model", model, "--source", "recorded://bare.npz")
+    assert "has no labels of toy" in ended.err
