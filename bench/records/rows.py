@@ -29,13 +29,16 @@ MOST_ARRIVALS = 1 << 26
 MOST_EXITS = 1000
 
 
-def cells_of(record: FrameRecord) -> list[str | int]:
-    """The row of a record: None is empty, a bool 0 or 1, text on one line and without formulas."""
-    cells: list[str | int] = ["" if cell is None else cell for cell in record]
+def cells_of(record: FrameRecord) -> list[str | int | None]:
+    """The row of a record: a bool is 0 or 1, text on one line and without formulas; None, which `csv` leaves empty."""
+    cells: list[str | int | None] = list(record)
     cells[_WARM_UP] = int(record.warm_up)
     for index in _TEXTS:
         text = cells[index]
-        if isinstance(text, str) and (len(text) > LONGEST_TEXT or _UNSAFE.search(text)):
+        # Most are words and numbers, which need no search.
+        if not isinstance(text, str) or (len(text) <= LONGEST_TEXT and text.isalnum()):
+            continue
+        if len(text) > LONGEST_TEXT or _UNSAFE.search(text):
             cells[index] = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text[:LONGEST_TEXT])
     return cells
 
