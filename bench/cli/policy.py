@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.cli.arguments import whole
 from bench.cli.errors import RequestError, Status
-from bench.cli.progress import progress
+from bench.cli.progress import FramesSeen, progress
 from bench.cli.streams import note, reader_may_leave
 from bench.feed import captured
 from bench.harness import FRAMES_BY_DEFAULT, label_of
@@ -75,17 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
     return Status.DONE
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """How many frames the policy has seen."""
-
-    step: int
-    steps: int
-    seconds: float
-    phase: str = "frames"
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
 def _look(bundle: Bundle, source: Source, arguments: argparse.Namespace, stopping: Stopping) -> PolicySummary:
     """Show the source's frames to the policy, until Ctrl-C."""
     backend, _ = make("backends", arguments.backend)
@@ -104,7 +92,7 @@ def _look(bundle: Bundle, source: Source, arguments: argparse.Namespace, stoppin
             labels.append(label_of(frame, classes))
             keep.append(_checked(policy.run(preprocess(frame.image))[1].astype(np.float64), bundle.name, frame.name))
             names.append(frame.name)
-            show(_Seen(len(keep), frames, monotonic() - began_s))
+            show(FramesSeen(len(keep), frames, monotonic() - began_s))
     if stopping.requested and not keep:
         raise KeyboardInterrupt
     if not keep:

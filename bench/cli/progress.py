@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 LINE_EVERY_S = 10.0
@@ -24,6 +25,17 @@ class Step(Protocol):
     def seconds(self) -> float: ...
     @property
     def metrics(self) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FramesSeen:
+    """How many frames of a source have been looked at."""
+
+    step: int
+    steps: int
+    seconds: float
+    phase: str = "frames"
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def describe(step: Step) -> str:

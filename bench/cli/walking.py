@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from inspect import isclass
 from itertools import islice
 from time import monotonic
@@ -13,7 +13,7 @@ from typing import cast
 
 from bench.cli.arguments import seed, whole
 from bench.cli.errors import RequestError
-from bench.cli.progress import progress
+from bench.cli.progress import FramesSeen, progress
 from bench.contenders import BackendOptions
 from bench.exits.walk import AskAll, Labelled, Walk, walk
 from bench.feed import captured
@@ -106,15 +106,6 @@ def asked(text: str) -> Asked:
     return Asked(*found[0], tuple(others))
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    step: int
-    steps: int
-    seconds: float
-    phase: str = "frames"
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
 def walked(
     arguments: argparse.Namespace, bundle: Bundle, controller: Asked, source: Source, beside: Sequence[Bundle] = ()
 ) -> Walk:
@@ -154,7 +145,7 @@ def walked(
 
         def tell(done: int) -> None:
             if done % _REPORT_EVERY == 0 or done == steps:
-                show(_Step(done, steps, monotonic() - began_s))
+                show(FramesSeen(done, steps, monotonic() - began_s))
 
         frames = _labelled(bundle, source, stopping)
         try:
