@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from devices.datasets.gtsrb import read_gtsrb
 from edge.backends.activations import Range, state_ranges
 from edge.backends.onnxruntime.importing import import_onnxruntime
 from edge.backends.onnxruntime.quantise import float_ends, int8_tensors, shared_places
@@ -164,6 +163,8 @@ def write_ranges(bundle: Bundle, ranges: Mapping[str, Mapping[str, Range]]) -> B
 
 def training_images(data: Path, size: tuple[int, int], count: int, seed: int = 0) -> list[Image]:
     """Images of the traffic signs' training set, drawn without repetition."""
+    from devices.datasets.gtsrb import read_gtsrb
+
     signs = read_gtsrb(data, "train")
     preprocess = Preprocessor(*size)
     chosen = np.random.default_rng(seed).choice(len(signs.images), count, replace=False)

@@ -162,7 +162,7 @@ def test_stages_that_do_not_meet(bundle: Bundle) -> None:
     ranges = stated_ranges(stages["block1"], "block1")
     ranges["y"] = Range(0.0, ranges["y"].high * 1.01)
     state_ranges(stages["block1"], ranges)
-    with pytest.raises(RangeError, match="block1 and .* meet at different ranges: calibrate the bundle again"):
+    with pytest.raises(RangeError, match=r"block1 and .* meet at different ranges: calibrate the bundle again"):
         quantised(bundle.network, stages)
 
 
