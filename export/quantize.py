@@ -30,7 +30,7 @@ Image = NDArray[np.float32]
 # A stage and one of its tensors.
 Place = tuple[str, str]
 
-IMAGES = 512
+IMAGES = 256
 _BINS = 2048
 # Levels of uint8.
 _LEVELS = 255

@@ -131,7 +131,7 @@ def test_scores_do_not_depend_on_joints(precision: str, calibrated: Path, monkey
 def test_segments_share_sessions_while_they_are_held(calibrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "divide", lambda network, packed: Spans(network, (3,)))
     models = open_bundle(calibrated)
-    compiler = OnnxRuntime(cache=False).open(models, threads=1)._compiler
+    compiler = OnnxRuntime(cache=False).open(models, threads=1).compiler
     assert isinstance(compiler, fused.FusedCompiler)
     segments = [models.network.segment(route, 0, len(models.network.exits) - 1) for route in ("1111", "1110", "0010")]
     first, second, third = (compiler.compile(segment) for segment in segments)

@@ -153,13 +153,13 @@ def _sentence(error: Exception) -> str:
 
 
 class OpenedOnnxRuntime:
-    """ONNX Runtime with one network."""
+    """ONNX Runtime with one network; `compiler` is None once it is closed."""
 
     def __init__(
         self, process: Process, compiler: FusedCompiler | ChainCompiler, precision: str, why: str, cache: str
     ) -> None:
         self._process, self._precision = process, precision
-        self._compiler: FusedCompiler | ChainCompiler | None = compiler
+        self.compiler: FusedCompiler | ChainCompiler | None = compiler
         self._plan, self._why, self._cache = compiler.plan, why, cache
 
     def compile(self, segment: Segment) -> Executable:
@@ -167,10 +167,10 @@ class OpenedOnnxRuntime:
 
         Its features are its own buffer: they last until it runs again.
         """
-        if self._compiler is None:
+        if self.compiler is None:
             raise BackendError("this backend was closed: open the network again")
         try:
-            return self._compiler.compile(segment)
+            return self.compiler.compile(segment)
         except Exception as error:
             chain = ", ".join((*segment.stages, segment.head))
             raise BackendError(f"onnxruntime cannot build the segment {chain}: {_sentence(error)}") from error
@@ -189,4 +189,4 @@ class OpenedOnnxRuntime:
 
     def close(self) -> None:
         """Forget the network; executables that are still held keep their own weights."""
-        self._compiler = None
+        self.compiler = None

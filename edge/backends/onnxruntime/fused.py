@@ -21,7 +21,7 @@ from edge.backends.onnxruntime.compose import compose, network_inputs
 from edge.backends.onnxruntime.cut import PLACEHOLDER_FILE, cut, optimise
 from edge.backends.onnxruntime.pieces import Pieces, join
 from edge.backends.onnxruntime.process import Process
-from edge.backends.onnxruntime.spans import Link, divide
+from edge.backends.onnxruntime.spans import Link, Spans, divide
 from edge.network import Network, Segment
 
 if TYPE_CHECKING:
@@ -57,12 +57,19 @@ class FusedCompiler:
 
     plan = "fused"
 
-    def __init__(self, process: Process, network: Network, pieces: Pieces, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        process: Process,
+        network: Network,
+        pieces: Pieces,
+        precision: str = "fp32",
+        spans: Spans | None = None,
+    ) -> None:
         self._process = process
         self.pieces = pieces
         # Without them a convolution in int8 takes eight times as long; in float32 they save nothing.
         self._packs = precision == "int8"
-        self.spans = divide(network, _packed_bytes(pieces) if self._packs else {})
+        self.spans = spans or divide(network, _packed_bytes(pieces) if self._packs else {})
         self._calls: WeakValueDictionary[Link, Call] = WeakValueDictionary()
 
     def compile(self, segment: Segment) -> Executable:
