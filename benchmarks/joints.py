@@ -23,6 +23,7 @@ from benchmarks.gating.routes import choose_routes
 from benchmarks.gating.static import random_image, whole_segment
 from benchmarks.gating.turns import Run, in_turns
 from devices.boards.linux import read_environment
+from edge.backends.base import Executable
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.fused import FusedCompiler
 from edge.backends.onnxruntime.process import this_process
@@ -73,10 +74,7 @@ def compare(
     found = []
     for route in routes:
         segment = whole_segment(bundle.network, route)
-        runs: list[Run] = []
-        for compiler in (whole, divided):
-            executable = compiler.compile(segment)
-            runs.append(lambda frame, executable=executable: executable.run(frame)[1])
+        runs = [_run_of(compiler.compile(segment)) for compiler in (whole, divided)]
         times = in_turns(runs[0], runs[1], image, groups)
         undivided = quantile((times[:, 0] + times[:, 3]) / 2e3, 0.5)
         found.append((route, undivided, quantile((times[:, 1] + times[:, 2]) / 2e3, 0.5) / undivided))
@@ -116,6 +114,10 @@ def _compiler(bundle: Bundle, precision: str, how: str) -> FusedCompiler:
             this_process(), bundle.network, compiler.pieces, precision, Spans(bundle.network, joints)
         )
     return compiler
+
+
+def _run_of(executable: Executable) -> Run:
+    return lambda image: executable.run(image)[1]
 
 
 def _links(compiler: FusedCompiler, bundle: Bundle, route: Route) -> list[Link]:

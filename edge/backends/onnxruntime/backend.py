@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -100,12 +101,17 @@ def _optimised(process: Process, models: StageModels, cache: Cache | None, preci
     """The fused compiler if it can be built and gives the plain chain's scores, else the chain."""
     network, stages = models.network, _stages(models, precision)
     # Whatever goes wrong here, of the many errors of onnx and ONNX Runtime, there is a plan that works.  It is made
-    # second, because optimising needs the most memory.
-    try:
-        fused = FusedCompiler(process, network, optimised_pieces(process, network, stages), precision)
-    except Exception as error:
-        return OpenedOnnxRuntime(process, _chain(process, stages), precision, _failed(error), "not used")
-    chain = _chain(process, stages)
+    # beside: both spend their time in ONNX Runtime, and no frame is waiting for the other cores yet.
+    with ThreadPoolExecutor(1) as beside:
+        making_chain = beside.submit(_chain, process, stages)
+        fused, failure = None, ""
+        try:
+            fused = FusedCompiler(process, network, optimised_pieces(process, network, stages), precision)
+        except Exception as error:
+            failure = _failed(error)
+        chain = making_chain.result()
+    if fused is None:
+        return OpenedOnnxRuntime(process, chain, precision, failure, "not used")
     try:
         found = difference(network, fused.compile, chain.compile)
     except Exception as error:

@@ -137,10 +137,10 @@ def _write(folder: Path, remembered: Remembered) -> None:
     offsets, size_bytes, crc32 = {}, 0, 0
     with open(folder / _WEIGHTS, "wb") as file:
         for identity, array in distinct.items():
-            padded = array.tobytes() + bytes(-array.nbytes % ALIGNMENT_BYTES)
-            crc32 = zlib.crc32(padded, crc32)
             offsets[identity] = size_bytes
-            size_bytes += file.write(padded)
+            for part in (array.data, bytes(-array.nbytes % ALIGNMENT_BYTES)):
+                crc32 = zlib.crc32(part, crc32)
+                size_bytes += file.write(part)
     document = {
         "header": _text(remembered.pieces.header),
         "stages": {stage: _document(piece) for stage, piece in remembered.pieces.by_stage.items()},

@@ -42,17 +42,26 @@ class Spans:
         self.joints = joints
         self._place = {stage: place for place, stage in enumerate(network.order)}
         self._place.update((gate.bypass, self._place[gate.block]) for gate in network.gates if gate.bypass is not None)
+        self._place.update((exit_.head, self._place[exit_.after]) for exit_ in network.exits)
 
     def links(self, segment: Segment) -> list[Link]:
-        """The segment in parts, in order; the head is in the last."""
+        """The segment in parts, in order; the head is in the last.
+
+        A head is never joined to stages of another span: the sessions of that span would all be there twice.
+        """
         parts: dict[int, list[str]] = {}
         for stage in segment.stages:
-            parts.setdefault(bisect_right(self.joints, self._place[stage]), []).append(stage)
-        *others, last = (tuple(part) for part in parts.values() or ((),))
+            parts.setdefault(self._span(stage), []).append(stage)
+        parts.setdefault(self._span(segment.head), [])
+        *others, last = (tuple(part) for part in parts.values())
         return [
             *(Link(part, None, True) for part in others),
             Link(last, segment.head, segment.continues and bool(last)),
         ]
+
+    def _span(self, stage: str) -> int:
+        # A policy stands on the image.
+        return bisect_right(self.joints, self._place.get(stage, 0))
 
 
 def divide(network: Network, packed_bytes: Mapping[str, int], memory_bytes: int = MEMORY_BYTES) -> Spans:
