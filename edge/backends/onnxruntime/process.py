@@ -63,6 +63,9 @@ class Process:
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
         options.log_severity_level = _LOG_ERRORS
         options.add_session_config_entry("session.use_env_allocators", "1")
+        # Without VNNI, sums of uint8 times int8 overflow in x86 kernels and int8 networks are wrong, not just inexact; so
+        # there, and only there, weights become uint8.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         # An arena never gives memory back: weights are kept out of it, so that those of a dropped session are freed.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         if self.threads == 1:
