@@ -15,10 +15,11 @@ from onnx.reference import ReferenceEvaluator
 
 from edge.backends.activations import KEY, Range, RangeError, state_ranges, stated_ranges
 from edge.backends.base import BackendError
+from edge.backends.onnxruntime import process as processes
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.compose import IMAGE, compose, network_inputs, segment_inputs
 from edge.backends.onnxruntime.cut import optimise
-from edge.backends.onnxruntime.process import this_process
+from edge.backends.onnxruntime.process import overflows, this_process
 from edge.backends.onnxruntime.quantise import quantised, to_int8
 from edge.bundle import Bundle, open_bundle
 from edge.bundle.narrow import narrow, widen
@@ -198,3 +199,31 @@ def test_ranges_come_back() -> None:
 def test_unknown_precision() -> None:
     with pytest.raises(ValueError, match="precision='int4' is unknown: fp32 or int8"):
         OnnxRuntime(precision="int4")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor : 0\nflags\t\t: fpu sse2 avx2 avx512f avx512_vnni\n", False),
+        ("flags\t\t: fpu sse2 avx2 avx_vnni\n", False),
+        ("flags\t\t: fpu sse2 avx2 avx512f\n", True),
+        ("flags\t\t: fpu sse2\n", True),
+        ("Features\t: fp asimd asimddp\n", False),
+        ("", False),
+    ],
+)
+def test_processors_whose_sums_overflow(cpuinfo: str, expected: bool) -> None:
+    assert overflows(cpuinfo) == expected
+
+
+def test_weights_become_unsigned_where_sums_would_overflow(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the answers stay what they are, since nothing is cut off here either way."""
+    image = toys.image(7, size=SIZE)
+    segment = bundle.network.segment("1101", 0, len(bundle.network.exits) - 1)
+    found = []
+    for overflow in (False, True):
+        monkeypatch.setattr(processes, "overflows", lambda cpuinfo, overflow=overflow: overflow)
+        backend = OnnxRuntime(precision="int8", cache=False).open(bundle, threads=1)
+        assert backend.describe()["plan"] == "fused"
+        found.append(backend.compile(segment).run(image)[1])
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=0.02 * np.abs(found[0]).max())
