@@ -9,6 +9,7 @@ from bench.harness import Contender
 from edge.backends.base import Backend
 from edge.backends.models import StageModels
 from edge.controllers.base import Controller
+from edge.controllers.composed import decides_exits, decides_gates
 from edge.controllers.constant import KeepAll
 from edge.network import Network
 from edge.randomness import GateRandom
@@ -60,7 +61,6 @@ def open_contender(
 
 
 def _decides(controller: Controller, network: Network) -> bool:
-    """Whether the controller may drop a block or leave at an exit: it does not where it keeps to the base class."""
-    kind = type(controller)
-    drops = bool(network.gates) and kind.gates is not Controller.gates
-    return drops or (len(network.exits) > 1 and kind.wants is not Controller.wants)
+    """Whether the controller may drop a block or leave at an exit."""
+    drops = bool(network.gates) and decides_gates(controller)
+    return drops or (len(network.exits) > 1 and decides_exits(controller))

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from bench import registry
 from bench.accuracy import measure_accuracy
-from bench.spec import build, parse_spec
+from bench.registry import make
 from bench.summary import Estimate
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.bundle import Accuracy, Bundle, Measured, Provenance, Task, state_measured
@@ -103,8 +102,7 @@ def _measure(
     """The accuracy on the kinds of images there are, with the bundle's own controller and seeded gates."""
     if result.quick:
         test = _evenly(test, _QUICK_IMAGES)
-    spec = parse_spec(bundle.manifest.controllers.default)
-    controller = build(spec, registry.find("controllers", spec.name))
+    controller, _ = make("controllers", bundle.manifest.controllers.default)
     backend = OnnxRuntime().open(bundle, threads)
     runtime = Runtime(bundle.network, backend, controller, random=GateRandom(result.seed))
     try:

@@ -7,7 +7,7 @@ import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-from bench.spec import build, format_spec, parse_spec
+from bench.spec import SpecError, build, format_spec, parse_spec, split_composed
 
 Kind = Literal["controllers", "backends", "sources", "recipes"]
 
@@ -44,10 +44,25 @@ def find(kind: Kind, name: str) -> Any:
 def make(kind: Kind, text: str) -> tuple[Any, str]:
     """The plugin that a spec describes, and its shortest spec: `make("controllers", "random:keep=0.6")`.
 
+    Controllers can be composed: `deadline:5ms+confidence:0.9`.
+
     Raises:
         PluginError: there is no such plugin, or it cannot be loaded.
-        SpecError: the spec or one of its options is wrong.
+        SpecError: the spec or one of its options is wrong, or parts do not go together.
     """
+    parts = [_made(kind, part) for part in (split_composed(text) if kind == "controllers" else [text])]
+    if len(parts) == 1:
+        return parts[0]
+    from edge.controllers.composed import Composed
+
+    try:
+        composed = Composed([plugin for plugin, _ in parts])
+    except ValueError as error:
+        raise SpecError(f"{text}: {error}") from error
+    return composed, "+".join(spec for _, spec in parts)
+
+
+def _made(kind: Kind, text: str) -> tuple[Any, str]:
     spec = parse_spec(text)
     plugin = build(spec, find(kind, spec.name))
     return plugin, format_spec(spec.name, plugin)

@@ -4,9 +4,10 @@
     name:value                      fixed:11010111          the first option, without its name
     name:key=value,key=value        onnxruntime:plan=staged
     scheme://location?key=value     dataset://gtsrb/test?seed=3
+    spec+spec                       deadline:5ms+confidence:0.9     controllers only
 
-A bool may stand alone (`file://clip.mp4?loop`); `none` is None.  In a value, comma, question mark and percent sign are
-written %2C, %3F and %25.  A location is taken as it is, up to the last question mark.
+A bool may stand alone (`file://clip.mp4?loop`); `none` is None.  In a value, comma, question mark, plus and percent
+sign are written %2C, %3F, %2B and %25.  A location is taken as it is, up to the last question mark.
 """
 
 from __future__ import annotations
@@ -59,6 +60,21 @@ def parse_spec(text: str) -> Spec:
             raise SpecError(f"spec {text!r} has an option without a name: write key=value, separated by commas")
         options.append((key.strip(), _decode(value) if has_value else None))
     return Spec(name.strip(), first, tuple(options))
+
+
+def split_composed(text: str) -> list[str]:
+    """The specs that are composed in a text, at least one.
+
+    Raises:
+        SpecError: nothing stands before or behind a plus sign.
+    """
+    parts = text.split("+")
+    if len(parts) > 1 and not all(part.strip() for part in parts):
+        raise SpecError(
+            f"spec {text!r} has a plus sign with nothing to compose beside it: write spec+spec, for example "
+            "deadline:5ms+confidence:0.9, and %2B for a plus sign in a value"
+        )
+    return parts
 
 
 def build(spec: Spec, plugin: Callable[..., Plugin]) -> Plugin:
@@ -187,8 +203,8 @@ _NOUNS: dict[type | None, str] = {int: "whole number", float: "number", bool: "t
 
 def _encode(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) or value is None else str(value)
-    return re.sub("[%,?]", lambda mark: f"%{ord(mark[0]):02X}", text)
+    return re.sub("[%,?+]", lambda mark: f"%{ord(mark[0]):02X}", text)
 
 
 def _decode(text: str) -> str:
-    return re.sub("%(25|2c|3f)", lambda code: chr(int(code[1], 16)), text, flags=re.IGNORECASE)
+    return re.sub("%(25|2b|2c|3f)", lambda code: chr(int(code[1], 16)), text, flags=re.IGNORECASE)

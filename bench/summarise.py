@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.energy import EnergySummary, PowerRecord, summarise_energy
+from bench.exits.summary import summarise_exits
 from bench.frames import MISSING, FrameTable
 from bench.heat import summarise_heat
 from bench.machine_findings import Conditions
@@ -18,7 +19,15 @@ from bench.statistics.entropy import entropy_bits
 from bench.statistics.proportion import proportion_estimate
 from bench.statistics.quantiles import frames_needed, quantile, quantile_estimate
 from bench.statistics.steady import FEWEST_FRAMES, drift_estimate, steady_start
-from bench.summary import Estimate, HeatSummary, LatencySummary, NetworkSummary, PathSummary, RunSummary
+from bench.summary import (
+    Estimate,
+    ExitsSummary,
+    HeatSummary,
+    LatencySummary,
+    NetworkSummary,
+    PathSummary,
+    RunSummary,
+)
 from bench.timeline import FrameRecord
 from bench.verdict import Evidence, NetworkEvidence, assess
 
@@ -115,6 +124,18 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, 
         kept_blocks=mean_estimate(routes.kept_blocks, resampling_generator()) if gates else None,
         route_entropy_bits=entropy_bits(routes.counts) if gates and len(answered) else None,
         cold_frames=int((frames.texts("plan").equal("cold"))[answered].sum()),
+        by_exit=_by_exit(frames, answered, exits) if exits > 1 and len(answered) else None,
+    )
+
+
+def _by_exit(frames: FrameTable, answered: Rows, exits: int) -> ExitsSummary:
+    labels = frames.integers("label")[answered]
+    return summarise_exits(
+        frames.integers("exit")[answered],
+        frames.integers("inference_ns")[answered],
+        frames.integers("predicted")[answered] == labels,
+        labels != MISSING,
+        exits,
     )
 
 

@@ -47,6 +47,57 @@ class PathSummary:
     latency_ms: float
 
 
+# From here on the mean is not that of the exits taken: something else decides what a frame costs.
+MOST_MIXTURE_ERROR = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class ExitFigures:
+    """The frames that left at one exit.
+
+    `latency_ms` is their mean inference and `typical_ms` its median; `accuracy` that of the labelled ones.  None where
+    there are too few, or none.
+    """
+
+    exit: int
+    count: int
+    share: Estimate
+    latency_ms: Estimate | None
+    typical_ms: float | None
+    accuracy: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Shares times typical costs of the exits, in milliseconds, against the mean that was measured.
+
+    `error` is (expected - measured) / measured; beyond `MOST_MIXTURE_ERROR` outliers or something other than the exit
+    decides what a frame costs.
+    """
+
+    expected_ms: float
+    measured_ms: float
+    error: float
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.error) <= MOST_MIXTURE_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class ExitsSummary:
+    """All exits of a network over a run.
+
+    `mean_exit` counts from 0.  `saved` is 1 - time / time of the whole network without heads, both whole inferences, so
+    that heads and decisions are paid for; None where the whole network was not timed.
+    """
+
+    exits: tuple[ExitFigures, ...]
+    mean_exit: Estimate | None
+    saved: Estimate | None
+    mixture: Mixture | None
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkSummary:
     """One network's part of a run, warm-up excluded; `failed` of its `frames` gave no answer.
@@ -54,7 +105,7 @@ class NetworkSummary:
     Failed frames have no latency and no path; in `accuracy` and `agreement`, the share of frames on which the answer
     is that of the full network, they count as wrong.  `exits` counts the frames that left at each exit of the
     network.  `kept_blocks` is the mean number of open gates (None without gates); `route_entropy_bits` the plug-in
-    entropy of the routes seen over the run.
+    entropy of the routes seen over the run.  `by_exit` is None for a network with one exit, or no answer.
     """
 
     network: str
@@ -69,6 +120,7 @@ class NetworkSummary:
     kept_blocks: Estimate | None
     route_entropy_bits: float | None
     cold_frames: int
+    by_exit: ExitsSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)

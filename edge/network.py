@@ -6,11 +6,12 @@ policy, then one segment to the end.  An early-exit network is segment, exit?, s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-StageKind = Literal["stem", "block", "bypass", "head", "policy"]
+StageKind = Literal["stem", "block", "bypass", "head", "gate", "policy"]
 
 # A route says which gates were open, first block first, one character a gate: "11010111".
 Route = str
@@ -43,10 +44,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A place where stage `block` may be dropped; `bypass` runs instead (None: the identity)."""
+    """A place where stage `block` may be dropped; `bypass` runs instead (None: the identity).
+
+    `decision` is a stage that reads what the block would read and gives its keep-probability, shape (1, 1); None where
+    the gate has no network of its own.
+    """
 
     block: str
     bypass: str | None
+    decision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +67,27 @@ class Exit:
 class Segment:
     """Everything between two decision points for one route: the unit that a backend compiles and runs.
 
-    `stages` are run in order on the input, then `head` on what they give: the scores that the next decision is made
-    from, or that are the answer.  With `continues`, the features behind the last of `stages` come out too, for the next
-    segment.  `stages` may be empty: the policy stands on the input, and an identity bypass leaves nothing to run.
+    `stages` are run in order on the input, then `head` (of an exit, or the decision network of a gate) on what they
+    give: the scores that the next decision is made from, or that are the answer.  With `continues`, the features behind
+    the last of `stages` come out too, for the next segment.  `stages` may be empty: the policy stands on the input, and
+    an identity bypass leaves nothing to run.
     """
 
     stages: tuple[str, ...]
     head: str
     continues: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Thresholds of a controller for every exit but the last, found on frames set aside for that.
+
+    None is an exit that is not asked.  `more` says how they were found, as JSON.
+    """
+
+    controller: str
+    thresholds: tuple[float | None, ...]
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,7 @@ class Network:
 
     `order` is the trunk (stem and blocks, first to last); gates and exits are in trunk order, and the last exit stands
     behind the last stage.  `policy` is the stage that gives all keep-probabilities at once, shape (1, gates), or None.
+    `calibrations` are thresholds that were found for this network, by name.
     """
 
     stages: dict[str, Stage]
@@ -84,6 +104,7 @@ class Network:
     gates: tuple[Gate, ...]
     exits: tuple[Exit, ...]
     policy: str | None
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     _gate_of: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +119,11 @@ class Network:
     def exit_positions(self) -> tuple[int, ...]:
         """For each exit, how many trunk stages stand before it."""
         return tuple(self.order.index(exit_.after) + 1 for exit_ in self.exits)
+
+    @cached_property
+    def gate_positions(self) -> tuple[int, ...]:
+        """For each gate, how many trunk stages stand before its block."""
+        return tuple(self.order.index(gate.block) for gate in self.gates)
 
     def check_route(self, route: Route) -> Route:
         """The route itself, if it has one bit per gate.
@@ -115,14 +141,25 @@ class Network:
 
     def segment(self, route: Route, start: int, exit_index: int) -> Segment:
         """The segment from trunk position `start` to exit `exit_index`, its head included."""
-        stop = self.exit_positions[exit_index]
+        stages = self._between(route, start, self.exit_positions[exit_index])
+        return Segment(stages, self.exits[exit_index].head, exit_index + 1 < len(self.exits))
+
+    def segment_to_gate(self, route: Route, start: int, gate: int) -> Segment:
+        """The segment from trunk position `start` to a gate with a decision network, which is its head."""
+        decision = self.gates[gate].decision
+        if decision is None:
+            raise ValueError(f"gate {gate} of this network has no decision network")
+        return Segment(self._between(route, start, self.gate_positions[gate]), decision, True)
+
+    def _between(self, route: Route, start: int, stop: int) -> tuple[str, ...]:
+        """What runs of the trunk from one position to another."""
         stages = []
         for stage in self.order[start:stop]:
             gate = self._gate_of.get(stage)
             kept = stage if gate is None or route[gate] == "1" else self.gates[gate].bypass
             if kept is not None:
                 stages.append(kept)
-        return Segment(tuple(stages), self.exits[exit_index].head, exit_index + 1 < len(self.exits))
+        return tuple(stages)
 
     def policy_segment(self) -> Segment:
         """The decision network as a segment; its scores are the keep-probabilities."""
@@ -131,7 +168,7 @@ class Network:
         return Segment((), self.policy, False)
 
     def macs(self, route: Route, exit_index: int = -1) -> int:
-        """Multiply-accumulates of one path: trunk and the head of the exit taken, without the policy."""
+        """Multiply-accumulates of one path: trunk and the head of the exit taken, without policy and gate networks."""
         exit_index %= len(self.exits)
         segment = self.segment(route, 0, exit_index)
         return sum(self.stages[stage].macs for stage in segment.stages) + self.stages[self.exits[exit_index].head].macs

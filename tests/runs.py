@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.machine_findings import Conditions
 from bench.records import RunWriter
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
 from bench.timeline import FrameRecord
-from bench.machine_findings import Conditions
 
 QUIET = Conditions(0.01, 0, True, ("performance",), 0, 51.5, 95.0, 0.0)
 

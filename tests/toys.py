@@ -68,6 +68,20 @@ def both_bundle(
     return toy.write(folder, "toy-both", gated=True, policy=True, exits=exits, narrowed=narrowed)
 
 
+def decided_bundle(
+    folder: Path,
+    blocks: int = 4,
+    channels: int = 16,
+    classes: int = 43,
+    size: int = 32,
+    seed: int = 0,
+    exits: int = 2,
+) -> Path:
+    """A network with a gate network at every block but the first, and several exits; returns the folder."""
+    toy = _Toy(blocks, channels, classes, size, seed)
+    return toy.write(folder, "toy-decided", gated=True, policy=False, exits=exits, narrowed=False, decisions=True)
+
+
 def image(seed: int = 0, size: int = 32) -> np.ndarray:
     """A random image as the runtime takes it, (1, 3, size, size) float32 in [0, 1]."""
     return np.random.default_rng(seed).random((1, 3, size, size), np.float32)
@@ -144,12 +158,22 @@ class _Toy:
         self.stages: dict[str, Stage] = {}
         self.models: dict[str, onnx.ModelProto] = {}
 
-    def write(self, folder: Path, name: str, *, gated: bool, policy: bool, exits: int, narrowed: bool) -> Path:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        gated: bool,
+        policy: bool,
+        exits: int,
+        narrowed: bool,
+        decisions: bool = False,
+    ) -> Path:
         order = ["stem"]
         self._add("stem", "stem", self._stem())
         gates = []
         for index in range(self.blocks):
-            block, bypass = f"block{index}", None
+            block, bypass, decision = f"block{index}", None, None
             shape = self.stages[order[-1]].output.shape
             strided = index == self.blocks // 2
             channels = shape[1] * 2 if strided else shape[1]
@@ -161,7 +185,10 @@ class _Toy:
                 bypass = f"bypass{index}"
                 projection.node("Relu")
                 self._add(bypass, "bypass", projection)
-            gates.append(Gate(block, bypass))
+            if decisions and index:
+                decision = f"gate{index}"
+                self._add(decision, "gate", self._decision(shape))
+            gates.append(Gate(block, bypass, decision))
             order.append(block)
         # Spread evenly over the blocks, the last behind the last.
         after = [order[round(self.blocks * (index + 1) / exits)] for index in range(exits)]
@@ -214,6 +241,12 @@ class _Toy:
     def _head(self, shape: tuple[int, ...]) -> _Graph:
         graph = _Graph(shape, self.generator)
         graph.classify(self.classes, deviation=2.0)
+        return graph
+
+    def _decision(self, shape: tuple[int, ...]) -> _Graph:
+        graph = _Graph(shape, self.generator)
+        graph.classify(1, deviation=4.0)
+        graph.node("Sigmoid")
         return graph
 
     def _policy(self) -> _Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -34,12 +35,15 @@ examples:
 
 A training that was stopped goes on from the last checkpoint in its work folder
 when the same command is given again, and ends with the same weights.
+
+recipes:
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    parser.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(registry.names('recipes'))}")
+    names = textwrap.fill(", ".join(registry.names("recipes")), 78, break_on_hyphens=False)
+    parser.epilog = EPILOG + textwrap.indent(names, "  ")
+    parser.add_argument("recipe", metavar="RECIPE", help="what to train, from the list below")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets (default $EDGEBENCH_DATA)")
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="where checkpoints are kept")
     parser.add_argument(

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from bench.energy import energy_to_json
 from bench.report.facts import RunFacts, facts_to_json
-from bench.summary import Estimate, LatencySummary, NetworkSummary, RunSummary
+from bench.summary import Estimate, ExitsSummary, LatencySummary, NetworkSummary, RunSummary
 from bench.timeline import Scope
 
 _FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
@@ -70,7 +70,8 @@ def _network(network: NetworkSummary) -> dict[str, Any]:
             }
             for path in network.paths
         ],
-        "exits": _exits(network.exits),
+        "exits": _exits(network.exits, network.by_exit),
+        **_exit_figures(network.by_exit),
         "kept_blocks": _estimate(network.kept_blocks),
         "route_entropy_bits": network.route_entropy_bits,
     }
@@ -80,11 +81,27 @@ def _latency(latency: LatencySummary | None) -> dict[str, Any] | None:
     return None if latency is None else {figure: _estimate(getattr(latency, figure)) for figure in _FIGURES}
 
 
-def _exits(counts: Sequence[int]) -> list[dict[str, Any]]:
+def _exits(counts: Sequence[int], by_exit: ExitsSummary | None) -> list[dict[str, Any]]:
     total = sum(counts)
-    return [
+    rows: list[dict[str, Any]] = [
         {"exit": index, "count": count, "share": count / total if total else 0.0} for index, count in enumerate(counts)
     ]
+    for row, figures in zip(rows, by_exit.exits if by_exit is not None else (), strict=False):
+        row["share_interval"] = _estimate(figures.share)
+        row["latency_ms"] = {"mean": _estimate(figures.latency_ms), "p50": figures.typical_ms}
+        row["accuracy"] = _estimate(figures.accuracy)
+    return rows
+
+
+def _exit_figures(by_exit: ExitsSummary | None) -> dict[str, Any]:
+    if by_exit is None:
+        return {"mean_exit": None, "saved": None, "mixture": None}
+    mixture = by_exit.mixture
+    return {
+        "mean_exit": _estimate(by_exit.mean_exit),
+        "saved": _estimate(by_exit.saved),
+        "mixture": None if mixture is None else {**asdict(mixture), "agrees": mixture.agrees},
+    }
 
 
 def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:

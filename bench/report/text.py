@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from bench.report.board import energy, heat, real_time
+from bench.report.exits import render_exits
 from bench.report.facts import RunFacts
 from bench.report.figures import LABEL_WIDTH, Cell, cell, labelled, percent
 from bench.report.lines import Line, plain
@@ -28,8 +29,8 @@ def render(summary: RunSummary, facts: RunFacts) -> list[Line]:
         blocks += _latency_tables(model)
     if len(model.paths) > 1:
         blocks.append(_routes(model))
-    if len(model.exits) > 1 and any(model.exits):
-        blocks.append(_exits(model.exits))
+    if model.by_exit is not None:
+        blocks.append(render_exits(model.by_exit))
     blocks += [_answers(model), real_time(summary, facts), energy(summary.energy), heat(summary.heat)]
     if summary.baseline is not None:
         blocks.append(_comparison(model, summary.baseline, summary.reduction))
@@ -124,16 +125,6 @@ def _routes(model: NetworkSummary) -> list[Line]:
 def _path_name(path: PathSummary, several_exits: bool) -> str:
     exit_ = f"exit {path.exit}" if several_exits else ""
     return " ".join(filter(None, (path.route, exit_)))
-
-
-def _exits(counts: Sequence[int]) -> list[Line]:
-    total = sum(counts)
-    lines: list[Line] = [(("exits", "title"),)]
-    for index, count in enumerate(counts):
-        bar = ("█" * round(_BAR * count / total)).ljust(_BAR)
-        name = f"  {index}{' (the last)' if index + 1 == len(counts) else ''}".ljust(LABEL_WIDTH)
-        lines.append(((name, ""), (bar, "bar"), (f"{count / total:>8.1%}{count:>9,}", "")))
-    return lines
 
 
 def _answers(model: NetworkSummary) -> list[Line]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from devices.datasets.labelled import LabelledImages, Split
 from devices.datasets.official_cifar import read_official
 from devices.datasets.packed import read_packed
 
 Cifar = Literal["cifar10", "cifar100"]
-Split = Literal["train", "test"]
 
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 _CIFAR100 = """
@@ -32,14 +28,6 @@ CLASS_NAMES: Mapping[Cifar, tuple[str, ...]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledImages:
-    """`images` (n, size, size, 3) uint8 RGB and `labels` (n,) int64, indices into the names of the classes."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-
 def read_cifar(folder: Path, data_set: Cifar, split: Split) -> LabelledImages:
     """The split in `folder`, 32 x 32, from its packed file or else from the official "python version".
 
@@ -49,13 +37,14 @@ def read_cifar(folder: Path, data_set: Cifar, split: Split) -> LabelledImages:
         FileNotFoundError: the folder holds no such files.
         ValueError: a file is damaged.
     """
-    packed = folder / {"train": f"{data_set}-train.npz", "test": f"{data_set}-test-public.npz"}[split]
+    whole = "test" if split == "test" else "train"
+    packed = folder / {"train": f"{data_set}-train.npz", "test": f"{data_set}-test-public.npz"}[whole]
     if packed.is_file():
         data = read_packed(packed)
         images, labels, path = data.images, data.labels, packed
     else:
-        images, labels, path = read_official(folder, data_set, split)
+        images, labels, path = read_official(folder, data_set, whole)
     classes = len(CLASS_NAMES[data_set])
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
         raise ValueError(f"{path} is damaged: it has labels beyond its {classes} classes; copy it again")
-    return LabelledImages(images, labels)
+    return LabelledImages(images, labels).part(split)

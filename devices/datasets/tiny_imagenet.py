@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.datasets.cifar import LabelledImages
+from devices.datasets.labelled import LabelledImages, Split
 from devices.resize import resized_bilinear
 from devices.sources.images import ImageError, decode_image
 
 CLASSES = 200
 SIZE = 64
-
-Split = Literal["train", "test"]
 
 
 def read_tiny_imagenet(folder: Path, split: Split) -> LabelledImages:
@@ -35,11 +32,11 @@ def read_tiny_imagenet(folder: Path, split: Split) -> LabelledImages:
     if root is None:
         raise FileNotFoundError(f"{folder} holds no tiny-imagenet-200/wnids.txt")
     classes = _classes(root / "wnids.txt")
-    listed = _training_images(root, classes) if split == "train" else _validation_images(root, classes)
+    listed = _validation_images(root, classes) if split == "test" else _training_images(root, classes)
     images = np.empty((len(listed), SIZE, SIZE, 3), np.uint8)
     for index, (path, _) in enumerate(listed):
         images[index] = _image(path)
-    return LabelledImages(images, np.array([label for _, label in listed], np.int64))
+    return LabelledImages(images, np.array([label for _, label in listed], np.int64)).part(split)
 
 
 def _classes(table: Path) -> dict[str, int]:

@@ -16,6 +16,8 @@ Queue = Literal["newest", "all"] | int
 # What may wait with the queue "all"; a network that is too slow for its source would fill the memory of a board.
 MAX_WAITING_BYTES = 512 * 2**20
 NANOSECONDS_PER_S = 1_000_000_000
+# What a busy machine may take to wake a thread is no fault of the source.
+LATE_PERIODS = 0.1
 # Waits are cut into pieces, so that an end that is asked for meanwhile is seen.
 WAIT_S = 0.1
 # A thread that hangs in a driver is left behind after twice this.
@@ -35,7 +37,7 @@ class Capture:
 
     A source with a schedule (`Paced`, a recorded clip) is held to it whatever the consumer does: its frames arrive at
     the time they were due, so that a stall of the consumer counts.  A frame that the source itself had ready too late
-    arrives when it was ready, and is counted in `late`.
+    (by more than a tenth of the time since the one before) arrives when it was ready, and is counted in `late`.
 
     `arrived`, `dropped` (replaced by newer ones before anybody took them) and `late` count frames.
 
@@ -133,7 +135,9 @@ class Capture:
                 self._hold()
             if self._offset_ns is not None:
                 began_ns = began_ns or monotonic_ns()
-                ready_ns = self._wait_until_due(began_ns + self._offset_ns(self.arrived), ready_ns)
+                offset_ns = self._offset_ns(self.arrived)
+                period_ns = offset_ns - self._offset_ns(max(0, self.arrived - 1))
+                ready_ns = self._wait_until_due(began_ns + offset_ns, period_ns, ready_ns)
             if self._closing.is_set():
                 return
             self._put(frame, ready_ns)
@@ -148,9 +152,9 @@ class Capture:
         while not self._begun.wait(WAIT_S) and not self._closing.is_set():
             pass
 
-    def _wait_until_due(self, due_ns: int, ready_ns: int) -> int:
-        """When the frame arrives: as it is due, or as it was ready."""
-        if self.arrived and ready_ns > due_ns:
+    def _wait_until_due(self, due_ns: int, period_ns: int, ready_ns: int) -> int:
+        """When the frame arrives: as it is due, or as it was ready, `period_ns` after the one before being the plan."""
+        if self.arrived and ready_ns - due_ns > LATE_PERIODS * period_ns:
             self.late += 1
             return ready_ns
         self._closing.wait(max(0, due_ns - monotonic_ns()) / NANOSECONDS_PER_S)

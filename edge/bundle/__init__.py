@@ -2,7 +2,7 @@
 
 from edge.bundle.error import BundleError
 from edge.bundle.manifest import Accuracy, Controllers, Manifest, Measured, Provenance, Task
-from edge.bundle.store import Bundle, open_bundle, state_measured, write_bundle
+from edge.bundle.store import Bundle, open_bundle, state_calibration, state_measured, write_bundle
 
 __all__ = [
     "Accuracy",
@@ -14,6 +14,7 @@ __all__ = [
     "Provenance",
     "Task",
     "open_bundle",
+    "state_calibration",
     "state_measured",
     "write_bundle",
 ]

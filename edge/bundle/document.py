@@ -8,10 +8,10 @@ import re
 from typing import Any, cast, get_args
 
 from edge.bundle.error import BundleError
-from edge.bundle.fields import Fields, parse_json
+from edge.bundle.fields import Fields, as_number, parse_json
 from edge.bundle.joins import check_joins
 from edge.bundle.manifest import Accuracy, Controllers, Manifest, Measured, Provenance, Task
-from edge.network import Exit, Gate, Network, Stage, StageKind, TensorSpec
+from edge.network import Calibration, Exit, Gate, Network, Stage, StageKind, TensorSpec
 
 SCHEMA = 1
 
@@ -40,6 +40,7 @@ def parse(data: bytes) -> Manifest:
     )
     document.close()
     check_joins(manifest.network, manifest.input_shape, len(manifest.task.classes))
+    _check_calibrations(manifest)
     return manifest
 
 
@@ -63,10 +64,16 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "input": {"shape": list(manifest.input_shape), "dtype": "float32", "range": [0, 1], "color": "RGB"},
         "stages": [_stage_to_json(stage) for stage in network.stages.values()],
         "order": list(network.order),
-        "gates": [{"block": gate.block, "bypass": gate.bypass} for gate in network.gates],
+        "gates": [_gate_to_json(gate) for gate in network.gates],
         "exits": [{"after": exit_.after, "head": exit_.head} for exit_ in network.exits],
         "policy": network.policy,
-        "controllers": {"default": manifest.controllers.default, "calibrated": manifest.controllers.calibrated},
+        "controllers": {
+            "default": manifest.controllers.default,
+            "calibrated": {
+                name: {"controller": each.controller, "thresholds": list(each.thresholds), **each.more}
+                for name, each in manifest.controllers.calibrated.items()
+            },
+        },
         "measured": None if manifest.measured is None else _measured_to_json(manifest.measured),
         "provenance": {
             "command": manifest.provenance.command,
@@ -76,6 +83,18 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
             **manifest.provenance.more,
         },
     }
+
+
+def _check_calibrations(manifest: Manifest) -> None:
+    exits = len(manifest.network.exits) - 1
+    for name, calibration in manifest.controllers.calibrated.items():
+        place = f"controllers.calibrated.{name[:40]}"
+        if not _NAME.fullmatch(name):
+            raise BundleError(f"{place} is not a name: 1 to 64 letters, digits, dots, hyphens and underscores")
+        if len(calibration.thresholds) != exits:
+            raise BundleError(
+                f"{place} has {len(calibration.thresholds)} thresholds, and the network {exits} exits before its last"
+            )
 
 
 def _name(fields: Fields, key: str) -> str:
@@ -173,7 +192,8 @@ def _tensor(stage: Fields, key: str) -> TensorSpec:
 
 
 def _gate(fields: Fields) -> Gate:
-    gate = Gate(fields.text("block"), fields.optional_text("bypass"))
+    decision = fields.text("decision") if fields.has("decision") else None
+    gate = Gate(fields.text("block"), fields.optional_text("bypass"), decision)
     fields.close()
     return gate
 
@@ -185,9 +205,19 @@ def _exit(fields: Fields) -> Exit:
 
 
 def _controllers(fields: Fields) -> Controllers:
-    controllers = Controllers(fields.text("default"), fields.record("calibrated").rest())
+    calibrated = fields.record("calibrated")
+    names = calibrated.names()
+    controllers = Controllers(fields.text("default"), {name: _calibration(calibrated.record(name)) for name in names})
     fields.close()
     return controllers
+
+
+def _calibration(fields: Fields) -> Calibration:
+    controller = fields.text("controller")
+    thresholds = tuple(
+        None if value is None else as_number(value, place) for value, place in fields.items("thresholds")
+    )
+    return Calibration(controller, thresholds, fields.rest())
 
 
 def _measured(fields: Fields | None) -> Measured | None:
@@ -216,6 +246,12 @@ def _provenance(fields: Fields) -> Provenance:
         data=fields.text_map("data"),
         more=fields.rest(),
     )
+
+
+def _gate_to_json(gate: Gate) -> dict[str, Any]:
+    # Written only where there is one: bundles without gate networks keep their digest, and older readers.
+    decision = {} if gate.decision is None else {"decision": gate.decision}
+    return {"block": gate.block, "bypass": gate.bypass, **decision}
 
 
 def _stage_to_json(stage: Stage) -> dict[str, Any]:

@@ -85,6 +85,13 @@ class Fields:
         """The key with the places around it, for a sentence."""
         return f"{self._prefix}.{key}" if self._prefix else key
 
+    def names(self) -> list[str]:
+        """The keys that are left."""
+        return list(self._values)
+
+    def has(self, key: str) -> bool:
+        return key in self._values
+
     def take(self, key: str) -> object:
         """The value of a key that must be there."""
         if key not in self._values:
@@ -109,10 +116,7 @@ class Fields:
         return None if value is None else as_whole(value, self.place(key), 0, 2**64)
 
     def number(self, key: str) -> float:
-        value = self.take(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 2**53:
-            self._refuse(key, value, "a number")
-        return float(value)
+        return as_number(self.take(key), self.place(key))
 
     def fraction(self, key: str) -> float:
         value = self.number(key)
@@ -153,7 +157,7 @@ class Fields:
     def text_map(self, key: str) -> dict[str, str]:
         """An object whose values are all text."""
         values = self.record(key)
-        return {name: values.text(name) for name in list(values._values)}
+        return {name: values.text(name) for name in values.names()}
 
     def rest(self) -> dict[str, Any]:
         """Whatever keys are left, as they are."""
@@ -174,6 +178,12 @@ def as_text(value: object, place: str) -> str:
     if not isinstance(value, str):
         raise BundleError(f"{place} is {_kind(value)}, not text")
     return value
+
+
+def as_number(value: object, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 2**53:
+        raise BundleError(f"{place} is {_kind(value)}, not a number")
+    return float(value)
 
 
 def as_whole(value: object, place: str, low: int, high: int) -> int:

@@ -56,6 +56,10 @@ def _check_gates(network: Network) -> None:
             bypass = _stage(network, gate.bypass, f"gates[{index}].bypass", ("bypass",))
             _check_shape(bypass, "input", block.input.shape, f"it replaces block {block.id!r}")
             _check_shape(bypass, "output", block.output.shape, f"it replaces block {block.id!r}")
+        if gate.decision is not None:
+            decision = _stage(network, gate.decision, f"gates[{index}].decision", ("gate",))
+            _check_shape(decision, "input", block.input.shape, f"it decides on block {block.id!r}")
+            _check_shape(decision, "output", (1, 1), "it gives one probability")
     _check_in_order(network, "gates", [gate.block for gate in network.gates])
 
 
@@ -95,7 +99,8 @@ def _check_policy(network: Network, input_shape: tuple[int, ...]) -> None:
 
 
 def _check_all_used(network: Network) -> None:
-    used = {*network.order, *(gate.bypass for gate in network.gates), *(exit_.head for exit_ in network.exits)}
+    used = {*network.order, *(exit_.head for exit_ in network.exits)}
+    used |= {stage for gate in network.gates for stage in (gate.bypass, gate.decision) if stage is not None}
     for stage_id in network.stages:
         if stage_id not in used and stage_id != network.policy:
             raise BundleError(f"stage {stage_id!r} stands in no order, gate, exit or policy")

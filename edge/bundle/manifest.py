@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.network import Network
+from edge.network import Calibration, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Controllers:
-    """The controller that is used when the user names none, as a spec, and calibrated thresholds as JSON."""
+    """The controller that is used when the user names none, as a spec, and calibrated thresholds by name."""
 
     default: str
-    calibrated: dict[str, Any] = field(default_factory=dict)
+    calibrated: dict[str, Calibration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

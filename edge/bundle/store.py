@@ -10,13 +10,14 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from edge.bundle.document import digest, parse, serialise
 from edge.bundle.error import BundleError
 from edge.bundle.manifest import Manifest, Measured
-from edge.network import Network, Stage
+from edge.network import Calibration, Network, Stage
 
 if TYPE_CHECKING:
     import onnx
@@ -49,9 +50,10 @@ class Bundle:
     def name(self) -> str:
         return self.manifest.name
 
-    @property
+    @cached_property
     def network(self) -> Network:
-        return self.manifest.network
+        """The network, with the thresholds that were calibrated for it."""
+        return replace(self.manifest.network, calibrations=self.manifest.controllers.calibrated)
 
     def stage_model(self, stage_id: str) -> onnx.ModelProto:
         """The stage's model, checked, with float32 weights; one input and one output, named as in the manifest.
@@ -112,13 +114,32 @@ def state_measured(folder: Path, measured: Measured | None) -> Bundle:
         BundleError: the folder is not a valid bundle, or would not be one.
     """
     with _naming(folder):
-        data = serialise(replace(_load(folder).manifest, measured=measured))
-        parse(data)
-        beside = _name_beside(folder)
-        _write(beside, data)
-        beside.replace(folder / MANIFEST)
-        _sync_folder(folder)
-        return _load(folder)
+        return _restate(folder, replace(_load(folder).manifest, measured=measured))
+
+
+def state_calibration(folder: Path, name: str, calibration: Calibration) -> Bundle:
+    """Add calibrated thresholds to a bundle's manifest, in the place of those of the same name.
+
+    The digest changes with them: they decide what the network answers, so a run that used them must be told from one
+    with others.
+
+    Raises:
+        BundleError: the folder is not a valid bundle, or would not be one.
+    """
+    with _naming(folder):
+        manifest = _load(folder).manifest
+        calibrated = {**manifest.controllers.calibrated, name: calibration}
+        return _restate(folder, replace(manifest, controllers=replace(manifest.controllers, calibrated=calibrated)))
+
+
+def _restate(folder: Path, manifest: Manifest) -> Bundle:
+    data = serialise(manifest)
+    parse(data)
+    beside = _name_beside(folder)
+    _write(beside, data)
+    beside.replace(folder / MANIFEST)
+    _sync_folder(folder)
+    return _load(folder)
 
 
 def _load(folder: Path) -> Bundle:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.controllers.base import Controller, all_routes
+from edge.controllers.base import Controller, all_routes, refuse_no_policy
 from edge.network import Network, Route
 from edge.randomness import GateRandom
 
@@ -21,15 +20,11 @@ class GuSoDrop(Controller):
     variable of the same probability; one uniform number does it.
     """
 
-    needs_policy: ClassVar[bool] = True
+    needs_policy = True
 
     def attach(self, network: Network, random: GateRandom) -> None:
         super().attach(network, random)
-        if network.policy is None:
-            raise ValueError(
-                "controller gusodrop needs a network with a decision network, and this one has none; "
-                "choose another model, or --controller all, fixed:ROUTE or random:P"
-            )
+        refuse_no_policy(network, "gusodrop")
 
     def gates(self, probabilities: NDArray[np.float32] | None) -> Route:
         assert probabilities is not None, "the runtime runs the policy for a controller that needs it"

@@ -35,8 +35,8 @@ def scores_of_every_route(network: GatedResNet, images: Tensor) -> Tensor:
         shortcut = block.shortcut(features)
         bypassed = torch.relu(shortcut) if block.has_projection else shortcut
         kept = torch.relu(shortcut + block.body(features))
-        # (routes so far, batch, ...) -> (routes so far, 2, batch, ...)
-        pair = torch.stack([side.unflatten(0, (-1, len(images))) for side in (bypassed, kept)], 1)
+        # (routes so far * batch, ...) -> (routes so far, 2, batch, ...)
+        pair = torch.stack([side.view(-1, len(images), *side.shape[1:]) for side in (bypassed, kept)], 1)
         features = pair.flatten(0, 2).contiguous(memory_format=torch.channels_last)
     scores: Tensor = network.head(features)
-    return scores.unflatten(0, (-1, len(images)))
+    return scores.view(-1, len(images), scores.shape[1])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry import PluginError, find, names
+from bench.registry import PluginError, find, make, names
+from bench.spec import parse_spec, split_composed
 
 
 def distribution(folder: Path, name: str, entry_points: str, *requires: str, **modules: str) -> None:
@@ -137,3 +138,30 @@ def test_without_an_installation_the_sentence_says_to_install(monkeypatch: pytes
 
     with pytest.raises(PluginError, match="no controller is registered: install edgebench with pip"):
         find("controllers", "gusodrop")
+
+
+def test_controllers_are_composed_and_sources_are_not() -> None:
+    controller, spec = make("controllers", "deadline:budget=5ms+confidence:threshold=0.9")
+    assert spec == "deadline:5ms+confidence:0.9"
+    assert [type(part).__name__ for part in controller.parts] == ["Deadline", "Confidence"]
+    controller, spec = make("controllers", "confidence:thresholds=0.9;-;0.8,fallback=most-confident")
+    assert spec == "confidence:thresholds=0.9;-;0.8,fallback=most-confident"
+    assert make("controllers", "fixed:exit=2")[1] == "fixed:exit=2"
+    assert split_composed("gusodrop") == ["gusodrop"]
+    assert parse_spec("file://a+b.mp4").first == "a+b.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("deadline:5ms+", "has a plus sign with nothing to compose beside it"),
+        ("+all", "has a plus sign with nothing to compose beside it"),
+        ("gusodrop+random:0.5", "GuSoDrop and RandomDepth both decide gates"),
+        ("deadline:5ms+confidenc:0.9", "did you mean 'confidence'"),
+        ("confidence:fallback=best", "fallback=best: it takes fallback \\(last or most-confident"),
+        ("confidence:0.9,calibrated=x", "one of these only, for example confidence:0.9"),
+    ],
+)
+def test_controllers_that_do_not_go_together_are_refused(text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make("controllers", text)

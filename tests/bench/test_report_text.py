@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import runs
 
+from bench.exits.summary import summarise_exits
 from bench.report.lines import plain, print_lines
 from bench.report.text import render
 from bench.summarise import summarise_run
@@ -111,8 +113,8 @@ def test_the_last_exit_is_that_of_the_network_taken_or_not() -> None:
     of = summarise_run(records, "gusodrop", None, {}, runs.QUIET, exits={"gusodrop": 3}, seeded=False, complete=True)
     shown = text(of)
 
-    assert "  1               ████████████████████  100.0%       40\n" in shown
-    assert "  2 (the last)                            0.0%        0\n" in shown
+    assert "  1               ██████████████ 100.0%  91.2 to 100.0%      40" in shown
+    assert "  2 (the last)                     0.0%  0.0 to 8.8%          0       -" in shown
 
 
 def estimate(value: float, low: float, high: float) -> Estimate:
@@ -121,7 +123,9 @@ def estimate(value: float, low: float, high: float) -> Estimate:
 
 def exits_summary() -> RunSummary:
     latency = LatencySummary(estimate(0.0123, 0.0119, 0.0131), None, None, None, None, None)
-    model = NetworkSummary("sdn", 8, 2, {"inference": latency}, None, None, [], [3, 0, 3], 0, None, None, 1)
+    taken, times_ns = np.array([0, 2] * 3), np.full(6, 12_300)
+    by_exit = summarise_exits(taken, times_ns, None, None, 3)
+    model = NetworkSummary("sdn", 8, 2, {"inference": latency}, None, None, [], [3, 0, 3], 0, None, None, 1, by_exit)
     finding = Finding("the machine is hot", "95 °C", "cool it")
     return RunSummary(model, None, None, Verdict(False, [finding]), complete=True)
 
@@ -130,8 +134,8 @@ def test_exits_failures_and_cold_frames_are_said() -> None:
     shown = text(exits_summary())
 
     assert "8 frames, 2 of them failed" in shown
-    assert "  0               ██████████             50.0%        3" in shown
-    assert "  2 (the last)    ██████████             50.0%        3" in shown
+    for name in ("0", "2 (the last)"):
+        assert f"  {name:<16}███████         50.0%  18.8 to 81.2%        3   0.012" in shown
     assert "cold frames       1  a segment was compiled inside them" in shown
     assert "  mean            0.012  0.012 to 0.013" in shown
     assert "  ! the machine is hot: 95 °C\n    cool it" in shown

@@ -32,7 +32,9 @@ def photos(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "photos" / "one.png")
 
 
-QUICK = [command for command in COMMANDS if not command.startswith(("edgebench train", "edgebench export"))]
+TRAININGS = [command for command in COMMANDS if command.startswith(("edgebench train", "edgebench export"))]
+WITH_CAMERA = [command for command in COMMANDS if "camera://" in command]
+QUICK = [command for command in COMMANDS if command not in (*TRAININGS, *WITH_CAMERA)]
 
 
 @pytest.mark.parametrize("command", QUICK)
@@ -45,6 +47,8 @@ def test_a_command_of_readme_works(edgebench, tmp_path: Path, command: str) -> N
         words[words.index("--frames") + 1] = "30"
     elif verb in ("latency", "policy"):
         words += ["--frames", "30"]
+    if "recorded://clip" in words:
+        assert edgebench("record", "--source", "synthetic://gtsrb", "--frames", "30", "--out", "clip").status == 0
     if verb == "report":
         assert edgebench("latency", "--model", "gusodrop", "--frames", "30", "--out", "RUN").status == 0
     ended = edgebench(verb, *words)
@@ -53,14 +57,22 @@ def test_a_command_of_readme_works(edgebench, tmp_path: Path, command: str) -> N
         assert (tmp_path / picture).stat().st_size > 10_000
 
 
+@pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera, and it may be anybody's")
+@pytest.mark.parametrize("command", WITH_CAMERA)
+def test_without_a_camera_a_command_of_readme_asks_for_one(edgebench, command: str) -> None:
+    pytest.importorskip("av")
+    ended = edgebench(*shlex.split(command)[1:])
+    assert ended.status == 2
+    assert "camera 0 is not there" in ended.err
+
+
 @pytest.mark.data
 @pytest.mark.torch
 @pytest.mark.slow
 def test_the_trainings_of_readme_work(edgebench, data_folder: Path) -> None:
     pytest.importorskip("torch")
-    trainings = [command for command in COMMANDS if command not in QUICK]
-    assert len(trainings) == 3
-    for command in trainings:
+    assert len(TRAININGS) == 3
+    for command in TRAININGS:
         _, verb, *words = shlex.split(command.replace("--data DATA", f"--data {data_folder}"))
         words += ["--quick"] if verb == "train" else []
         ended = edgebench(verb, *words)

@@ -25,6 +25,8 @@ def small_world(tmp_path: Path) -> Path:
     """Something for every source to read."""
     gtsrb_files.write_packed_train(tmp_path)
     gtsrb_files.write_official(tmp_path)
+    photographs = np.stack([gtsrb_files.picture(seed) for seed in range(40)])
+    gtsrb_files.write_packed(tmp_path / "cifar10-train.npz", photographs, [seed % 10 for seed in range(40)])
     images = tmp_path / "images" / "00014"
     images.mkdir(parents=True)
     for index in (10, 9, 1):
@@ -39,6 +41,8 @@ SOURCES = {
     "test": lambda world: Dataset("gtsrb/test", folder=str(world)),
     "train": lambda world: Dataset("gtsrb/train", folder=str(world)),
     "tracks": lambda world: Dataset("gtsrb/tracks", folder=str(world)),
+    "cifar10": lambda world: Dataset("cifar10/train", folder=str(world)),
+    "cifar10 held out": lambda world: Dataset("cifar10/calibration", folder=str(world)),
     "dir": lambda world: Folder(str(world / "images")),
     "labelled dir": lambda world: Folder(str(world / "images"), task="gtsrb"),
     "image file": lambda world: Video(str(world / "images" / "00014" / "frame 1.png")),
@@ -102,6 +106,14 @@ def test_the_seed_of_a_data_set_orders_the_same_frames_anew(small_world: Path) -
 
 def _train(folder: Path, seed: int) -> list[Frame]:
     return list(Dataset("gtsrb/train", seed=seed, folder=str(folder)).frames())
+
+
+def test_photographs_that_are_held_out_are_in_no_other_part(small_world: Path) -> None:
+    parts = [Dataset(f"cifar10/{part}", folder=str(small_world)) for part in ("train", "calibration")]
+    images = [{frame.image.tobytes(): frame.label for frame in part.frames()} for part in parts]
+    assert (len(images[0]), len(images[1])) == (38, 2)
+    assert not images[0].keys() & images[1].keys()
+    assert images[1][gtsrb_files.picture(19).tobytes()] == 9
 
 
 def test_the_official_folders_give_images_of_their_own_size(small_world: Path) -> None:

@@ -85,7 +85,7 @@ FAULTS: dict[str, Edit] = {
 
     # A stage's own fields.
     "two stages have the id 'stem'": lambda document: document["stages"].append(document["stages"][0]),
-    "stages[0].kind is 'plugin', not one of stem, block, bypass, head, policy": stage("kind", "plugin"),
+    "stages[0].kind is 'plugin', not one of stem, block, bypass, head, gate, policy": stage("kind", "plugin"),
     "stages[0].outputs has 2 entries, not one: a stage has one input and one output": stage("outputs", [{}, {}]),
     "stages[0].inputs has 0 entries, not one": stage("inputs", []),
     "stages[0].inputs[0].name is empty": put("stages", "stem", "inputs", 0, "name", to=""),

@@ -18,12 +18,12 @@ def test_the_controller_of_contributing_stops_when_exits_agree(exits: Path) -> N
     (block,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     names: dict[str, object] = {"__name__": "contributing"}
     exec(compile(block, "CONTRIBUTING.md", "exec", dont_inherit=True), names)
-    patience = names["Patience"]
-    assert callable(patience)
+    agreement = names["Agreement"]
+    assert callable(agreement)
     bundle = open_bundle(exits)
     taken = []
     for agreeing in (1, 2, 3, 4):
         # The null backend gives the same scores at every exit, so that all of them agree.
-        runtime = Runtime(bundle.network, Null().open(bundle, 1), patience(agreeing))
+        runtime = Runtime(bundle.network, Null().open(bundle, 1), agreement(agreeing))
         taken.append(runtime.infer(np.zeros(bundle.manifest.input_shape, np.float32)).exit)
     assert taken == [0, 1, 2, 2]

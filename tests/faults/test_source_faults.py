@@ -152,7 +152,9 @@ FAULTS: dict[str, tuple[Spoil, Callable[[Path], Source], str]] = {
     "dataset: unknown": (
         nothing,
         dataset("mnist"),
-        "there is no data set 'mnist': choose dataset:// with gtsrb/test, gtsrb/train, gtsrb/tracks",
+        "there is no data set 'mnist': choose dataset:// with gtsrb/test, gtsrb/train, gtsrb/tracks, cifar10/test, "
+        "cifar10/train, cifar10/calibration, cifar100/test, cifar100/train, cifar100/calibration, tiny-imagenet/test, "
+        "tiny-imagenet/train, tiny-imagenet/calibration",
     ),
     "dataset: seed": (
         nothing,

@@ -21,11 +21,12 @@ class ComposeError(Exception):
 def network_inputs(network: Network) -> dict[str, str]:
     """For every stage the stage it reads (or `IMAGE`) while all blocks are kept.
 
-    Joined like this, bypasses, heads and policy hang off the trunk as side branches.
+    Joined like this, bypasses, heads, gate networks and policy hang off the trunk as side branches.
     """
     before = dict(zip(network.order, (IMAGE, *network.order), strict=False))
     inputs = dict(before)
-    inputs.update((gate.bypass, before[gate.block]) for gate in network.gates if gate.bypass is not None)
+    for gate in network.gates:
+        inputs.update((stage, before[gate.block]) for stage in (gate.bypass, gate.decision) if stage is not None)
     inputs.update((exit_.head, exit_.after) for exit_ in network.exits)
     if network.policy is not None:
         inputs[network.policy] = IMAGE

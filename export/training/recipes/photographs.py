@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from devices.datasets.cifar import CLASS_NAMES, Cifar, LabelledImages, read_cifar
+from devices.datasets.cifar import CLASS_NAMES, Cifar, read_cifar
+from devices.datasets.labelled import LabelledImages, Split
 from devices.datasets.tiny_imagenet import CLASSES, SIZE, read_tiny_imagenet
 from export.training.crop_and_flip import CropAndFlip
 from export.training.examples import Examples
@@ -23,10 +23,10 @@ class Photographs:
     size: int
     needs: str
     augmentation: CropAndFlip
-    read: Callable[[Path, Literal["train", "test"]], LabelledImages]
+    read: Callable[[Path, Split], LabelledImages]
 
     def training(self, workshop: Workshop) -> tuple[Examples, dict[str, str]]:
-        """The training images and their digest.
+        """The training images, without those held out for calibration, and their digest.
 
         Raises:
             ValueError: the work folder holds a training on other images.
@@ -40,13 +40,13 @@ class Photographs:
         """The test images."""
         return self._examples(data, "test")
 
-    def _examples(self, data: Path, split: Literal["train", "test"]) -> Examples:
+    def _examples(self, data: Path, split: Split) -> Examples:
         images = self.read(data, split)
         return Examples.from_arrays(images.images, images.labels)
 
 
 def _cifar(data_set: Cifar, title: str) -> Photographs:
-    def read(folder: Path, split: Literal["train", "test"]) -> LabelledImages:
+    def read(folder: Path, split: Split) -> LabelledImages:
         return read_cifar(folder, data_set, split)
 
     return Photographs(data_set, CLASS_NAMES[data_set], 32, f"the {title} images", CropAndFlip(), read)

@@ -44,6 +44,15 @@ def test_official_and_packed_files_say_the_same(data_set, inside, tmp_path):
     assert packed.labels.tolist() == labels[::-1]
 
 
+def test_one_training_image_of_twenty_is_held_out(tmp_path):
+    images, labels = pictures(41), [index % 10 for index in range(41)]
+    gtsrb_files.write_packed(tmp_path / "cifar10-train.npz", images, labels)
+    train, held_out = (read_cifar(tmp_path, "cifar10", split) for split in ("train", "calibration"))
+    assert np.array_equal(held_out.images, images[[19, 39]])
+    assert held_out.labels.tolist() == [9, 9]
+    assert np.array_equal(np.delete(images, [19, 39], 0), train.images)
+
+
 def test_the_test_split_has_its_own_files(tmp_path):
     write_batch(tmp_path / "cifar-10-batches-py" / "test_batch", pictures(3), [1, 2, 3])
     assert read_cifar(tmp_path, "cifar10", "test").labels.tolist() == [1, 2, 3]
