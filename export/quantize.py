@@ -81,16 +81,18 @@ class FloatNetwork:
             self._sessions[stage] = _session(ort, _showing(model, names))
 
     def run(self, image: Image, route: Route) -> Iterator[tuple[Place, NDArray[np.float32]]]:
-        """What the tensors hold while an image takes a route, every exit and the policy included."""
+        """What the tensors hold while an image takes a route; every exit, gate network and the policy run too."""
         network = self.network
         heads = {exit_.after: exit_.head for exit_ in network.exits}
         if network.policy is not None:
             yield from self._run(network.policy, image)[1]
         features = image
-        gates = {gate.block: (gate.bypass, bit) for gate, bit in zip(network.gates, route, strict=True)}
+        gates = {gate.block: (gate, bit) for gate, bit in zip(network.gates, route, strict=True)}
         for stage in network.order:
-            bypass, bit = gates.get(stage, (None, "1"))
-            ran = stage if bit == "1" else bypass
+            gate, bit = gates.get(stage, (None, "1"))
+            if gate is not None and gate.decision is not None:
+                yield from self._run(gate.decision, features)[1]
+            ran = stage if gate is None or bit == "1" else gate.bypass
             if ran is not None:
                 features, shown = self._run(ran, features)
                 yield from shown

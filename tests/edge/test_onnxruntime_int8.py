@@ -23,6 +23,7 @@ from edge.backends.onnxruntime.process import overflows, this_process
 from edge.backends.onnxruntime.quantise import quantised, to_int8
 from edge.bundle import Bundle, open_bundle
 from edge.bundle.narrow import narrow, widen
+from export.quantize import quantize
 
 SIZE = 16
 
@@ -227,3 +228,25 @@ def test_weights_become_unsigned_where_sums_would_overflow(bundle: Bundle, monke
         assert backend.describe()["plan"] == "fused"
         found.append(backend.compile(segment).run(image)[1])
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=0.02 * np.abs(found[0]).max())
+
+
+def test_networks_of_gates_run_in_int8(tmp_path: Path) -> None:
+    """Gate by gate, as a network that decides block by block runs: probabilities and scores near those of float32."""
+    folder = toys.decided_bundle(tmp_path / "toy", classes=7, size=SIZE)
+    bundle = quantize(folder, [toys.image(100 + seed, size=SIZE) for seed in range(6)])
+    network = bundle.network
+    backends = [OnnxRuntime(precision=each, cache=False).open(bundle, threads=1) for each in ("int8", "fp32")]
+    assert [backend.describe()["plan"] for backend in backends] == ["fused", "fused"]
+    for route in ("1111", "0101"):
+        found = []
+        for backend in backends:
+            features, start, scores = toys.image(8, size=SIZE), 0, []
+            for gate, position in enumerate(network.gate_positions):
+                if network.gates[gate].decision is not None:
+                    features, probability = backend.compile(network.segment_to_gate(route, start, gate)).run(features)
+                    scores.append(probability)
+                    start = position
+            scores.append(backend.compile(network.segment(route, start, len(network.exits) - 1)).run(features)[1])
+            found.append(scores)
+        for int8, expected in zip(*found, strict=True):
+            assert np.abs(int8 - expected).max() < 0.1 * np.abs(expected).max()

@@ -39,7 +39,8 @@ def network_of(gates: int, shapes: list[tuple[int, ...]] | None = None) -> Netwo
         stage("policy", "policy", shapes[0]),
     ]
     exits = (Exit(order[len(order) // 2], "early"), Exit(order[-1], "head"))
-    gated = tuple(Gate(block, bypasses.get(block)) for block in blocks)
+    stages += [stage(f"gate{index}", "gate", shapes[0]) for index in range(gates)]
+    gated = tuple(Gate(block, bypasses.get(block), f"gate{index}") for index, block in enumerate(blocks))
     return Network({stage.id: stage for stage in stages}, order, gated, exits, "policy")
 
 
@@ -62,6 +63,16 @@ def test_links_are_the_segment_in_parts(gates: int, data: st.DataObject) -> None
         # Where nothing runs before the head, the features that go on are those that came in.
         assert links[-1].continues == (segment.continues and bool(links[-1].stages))
         assert len(links) <= len(joints) + 1
+
+
+@pytest.mark.parametrize("joints", [(), (2,), (1, 3), (1, 2, 3, 4)])
+def test_links_end_in_the_network_of_a_gate(joints: tuple[int, ...]) -> None:
+    network = network_of(4)
+    for route, start, gate in (("1111", 0, 3), ("0010", 0, 3), ("1010", 2, 2), ("1111", 0, 0)):
+        segment = network.segment_to_gate(route, start, gate)
+        links = Spans(network, joints).links(segment)
+        assert tuple(stage for link in links for stage in link.stages) == segment.stages
+        assert [link.head for link in links] == [None] * (len(links) - 1) + [f"gate{gate}"]
 
 
 def test_a_policy_is_one_link() -> None:

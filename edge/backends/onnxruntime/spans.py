@@ -43,6 +43,10 @@ class Spans:
         self._place = {stage: place for place, stage in enumerate(network.order)}
         self._place.update((gate.bypass, self._place[gate.block]) for gate in network.gates if gate.bypass is not None)
         self._place.update((exit_.head, self._place[exit_.after]) for exit_ in network.exits)
+        # Like a head, the decision network of a gate stands on the stage before.
+        self._place.update(
+            (gate.decision, self._place[gate.block] - 1) for gate in network.gates if gate.decision is not None
+        )
 
     def links(self, segment: Segment) -> list[Link]:
         """The segment in parts, in order; the head is in the last.
