@@ -9,6 +9,7 @@ import toys
 from hypothesis import settings
 
 from edge.bundle import state_measured
+from export.quantize import quantize
 
 # A busy machine is no fault of the code, and the same examples must be tried everywhere.
 settings.register_profile("edgebench", deadline=None, derandomize=True)
@@ -33,6 +34,13 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy bundle with three exits and no gates."""
     return toys.exit_bundle(tmp_path_factory.mktemp("toys") / "exits")
+
+
+@pytest.fixture(scope="session")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small toy bundle with gates, exits and a policy whose stages state the ranges of their activations."""
+    folder = toys.both_bundle(tmp_path_factory.mktemp("toys") / "calibrated", classes=7, size=16)
+    return quantize(folder, [toys.image(100 + seed, size=16) for seed in range(8)]).folder
 
 
 @pytest.fixture(scope="session")

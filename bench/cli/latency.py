@@ -30,6 +30,7 @@ from bench.report.document import document
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
 from bench.report.live import LiveLine
 from bench.report.picture import check_picture
+from bench.spec import format_spec, parse_spec
 from bench.stopping import WITHOUT_HANG_UP, Stopping, surviving_hang_up
 from bench.summary import RunSummary
 from devices.boards.base import Board
@@ -48,6 +49,7 @@ examples:
   edgebench latency --model gusodrop
   edgebench latency --model gusodrop --baseline resnet18 --source dir://frames
   edgebench latency --model gusodrop --controller random:0.6 --seed 1 --frames 5000
+  edgebench latency --model gusodrop --precision int8
   edgebench latency --model gusodrop --fps 30 --deadline 33ms --duration 2h
   edgebench latency --model ./my-bundle --duration 5m --out runs/monday --json
 
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--source", default="synthetic://gtsrb", metavar="SPEC", help="where frames come from (default %(default)s)")
     add("--controller", metavar="SPEC", help="what decides gates and exits (default: the one that the bundle names)")
     add("--backend", default="onnxruntime", metavar="SPEC", help="what runs the network (default %(default)s)")
+    add("--precision", choices=("fp32", "int8"), help="what the network computes in (short for the backend's option)")
     add("--frames", type=whole, metavar="N", help=f"stop after N frames (endless sources: {FRAMES_BY_DEFAULT})")
     add("--duration", type=duration, metavar="TIME", help="stop after this time: 30s, 5m, 2h")
     add_pacing_arguments(parser)
@@ -110,7 +113,7 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
         opened.enter_context(closing(source))
         feed, open_loop = open_feed(arguments, source, source_spec)
         opened.enter_context(settings_held(arguments.power_mode, arguments.lock_clocks, note))
-        backend, backend_spec = make("backends", arguments.backend)
+        backend, backend_spec = _backend(arguments)
         controller, controller_spec = make("controllers", arguments.controller or model.manifest.controllers.default)
         contenders = [_contender(opened, model.name, model, backend, controller, arguments)]
         of_baseline: NetworkFacts | None = None
@@ -234,6 +237,17 @@ def _ending(outcome: Outcome, summary: RunSummary, records: FrameTable, folder: 
             reasons = (each.error for each in records if each.network == network.network and each.error is not None)
             return RequestError("model", f"{network.network} answered no frame ({next(reasons, 'no reason')})", kept)
     return None
+
+
+def _backend(arguments: argparse.Namespace) -> tuple[BackendOptions, str]:
+    """The backend asked for, in the precision asked for, and its shortest spec."""
+    backend, spec = make("backends", arguments.backend)
+    if arguments.precision is None:
+        return backend, spec
+    if not hasattr(backend, "precision"):
+        raise RequestError("backend", f"backend {spec} has no precision to choose", "Leave --precision out.")
+    backend = replace(backend, precision=arguments.precision)
+    return backend, format_spec(parse_spec(spec).name, backend)
 
 
 def _contender(

@@ -68,7 +68,7 @@ def build_routes(folder: Path, threads: int, routes: Sequence[Route]) -> Built:
     image = random_image(bundle.network)
     for executable in executables:
         executable.run(image)
-    return Built(backend.describe()["cache"], opened - began, compiled - opened, len(routes), _memory_mib())
+    return Built(backend.describe()["cache"], opened - began, compiled - opened, len(routes), memory_mib())
 
 
 def static_memory_mib(model: Path, threads: int, shape: Sequence[int]) -> float:
@@ -79,7 +79,7 @@ def static_memory_mib(model: Path, threads: int, shape: Sequence[int]) -> float:
     session = ort.InferenceSession(str(model), plain_options(ort, threads), providers=PROVIDERS)
     run = run_of(Call(ort, session))
     run(np.zeros(tuple(shape), np.float32))
-    return _memory_mib()
+    return memory_mib()
 
 
 def first_frames(folder: Path, threads: int, routes: Sequence[Route]) -> FirstFrames:
@@ -120,7 +120,8 @@ def _first_frame_ms(runtime: Runtime, controller: Unprepared, route: Route, imag
     return (first - quantile(rest, 0.5)) / 1e6
 
 
-def _memory_mib() -> float:
+def memory_mib() -> float:
+    """What this process alone holds (USS), once what was freed is given back."""
     gc.collect()
     # What was freed is given back first: it is no cost of what is there.  Only glibc has this call.
     with suppress(AttributeError, OSError):

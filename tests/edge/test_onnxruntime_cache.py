@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from edge.backends.onnxruntime.fused import optimised_pieces
 from edge.backends.onnxruntime.memory import ALIGNMENT_BYTES
 from edge.backends.onnxruntime.pieces import INPUT, Pieces, join
 from edge.backends.onnxruntime.process import Process, this_process
+from edge.backends.onnxruntime.spans import Link
 from edge.backends.onnxruntime.verify import TOLERANCE, relative_error
 from edge.bundle import Bundle, open_bundle
 from edge.network import Network
@@ -160,10 +162,11 @@ def rewrite(folder: Path, change: Callable[[dict], object]) -> None:
 
 
 def state_digests(folder: Path) -> None:
-    lines = [
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in ("pieces.json", "weights")
-    ]
-    (folder / "SHA256SUMS").write_text("".join(lines))
+    document = json.loads((folder / "pieces.json").read_text())
+    document["weights_crc32"] = zlib.crc32((folder / "weights").read_bytes())
+    data = json.dumps(document).encode()
+    (folder / "pieces.json").write_bytes(data)
+    (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(data).hexdigest()}  pieces.json\n")
 
 
 def replace_by_file(folder: Path) -> None:
@@ -183,7 +186,7 @@ def forget_a_stage(document: dict) -> None:
 
 
 def place_weights_outside(document: dict) -> None:
-    next(iter(document["weights"].values()))[0] = document["weights_bytes"]
+    next(iter(document["weights"].values()))[1] = document["weights_bytes"]
 
 
 def say_less_of_the_weights(document: dict) -> None:
@@ -259,7 +262,7 @@ def test_scores_that_differ_are_noticed_in_every_stage(altered: str, bundle: Bun
     assert set(STAGES) == set(bundle.network.stages)
     document = json.loads((copied / "pieces.json").read_text())
     places = [document["weights"][name] for name in document["stages"][altered]["weights"]]
-    offset_bytes, *shape = max(places, key=lambda place: np.prod(place[1:]))
+    _, offset_bytes, *shape = max(places, key=lambda place: np.prod(place[2:]))
     weights = np.fromfile(copied / "weights", np.float32)
     values = weights[offset_bytes // 4 :][: int(np.prod(shape))]
     values[:] = values[::-1].copy()
@@ -445,7 +448,7 @@ def test_models_in_a_row_are_one_model(bundle: Bundle, pieces: Pieces) -> None:
     for route in ("1111", "0000", "1001"):
         for exit_index in range(len(network.exits)):
             segment = network.segment(route, 0, exit_index)
-            data, weights = join(pieces, segment)
+            data, weights = join(pieces, Link(segment.stages, segment.head, segment.continues))
             graph = onnx.load_model_from_string(data).graph
             assert [value.name for value in graph.input] == [INPUT]
             known = {INPUT, "", *(tensor.name for tensor in graph.initializer)}

@@ -64,7 +64,8 @@ def test_pool_copies_into_aligned_memory(process: Process) -> None:
 
 def fused_call(executable: object) -> Call:
     assert isinstance(executable, FusedExecutable)
-    return executable.call
+    assert not executable.before
+    return executable.last
 
 
 def test_routes_share_aligned_weights(gated: Path) -> None:
@@ -102,7 +103,7 @@ def test_sixteen_routes_cost_little_more_than_one(tmp_path: Path, process: Proce
     bundle = open_bundle(toys.gated_bundle(tmp_path / "wide", channels=96, size=8))
     network = bundle.network
     stages = {stage: bundle.stage_model(stage) for stage in network.stages}
-    compiler = FusedCompiler(process, optimised_pieces(process, network, stages))
+    compiler = FusedCompiler(process, network, optimised_pieces(process, network, stages))
     image = toys.image(0, size=8)
     compiler.compile(network.segment("1111", 0, 0)).run(image)
     before = uss_bytes()

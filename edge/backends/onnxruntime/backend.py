@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge.backends.activations import RangeError
 from edge.backends.base import BackendError, Executable
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime.cache import Cache, Remembered, cache_of
 from edge.backends.onnxruntime.chain import ChainCompiler
 from edge.backends.onnxruntime.fused import FusedCompiler, optimised_pieces
 from edge.backends.onnxruntime.process import Process, this_process
+from edge.backends.onnxruntime.quantise import quantised
 from edge.backends.onnxruntime.verify import difference, difference_from_sample, sample
 from edge.network import Network, Segment
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 _PLANS = ("fused", "staged")
+_PRECISIONS = ("fp32", "int8")
 _VERIFIED = "verified against the plain chain"
 
 
@@ -26,13 +30,19 @@ _VERIFIED = "verified against the plain chain"
 class OnnxRuntime:
     """Runs on the processor.
 
-    With the plan "fused" each segment is one session, as fast as a static network; it is checked against "staged", one
+    With the plan "fused" each segment is one session (or two to five where there are many routes, see `spans`), as fast
+    as a static network; it is checked against "staged", one
     session per stage, before it is used, and gives way to it where it cannot be built or differs.
     """
 
     plan: str = field(
         default="fused",
         metadata={"help": "fused (one graph per segment) or staged (stage by stage)", "example": "plan=staged"},
+    )
+
+    precision: str = field(
+        default="fp32",
+        metadata={"help": "fp32 or int8, for bundles that state ranges for it", "example": "precision=int8"},
     )
 
     cache: bool = field(
@@ -46,6 +56,10 @@ class OnnxRuntime:
     def __post_init__(self) -> None:
         if self.plan not in _PLANS:
             raise ValueError(f"plan={self.plan!r} is unknown: fused or staged, for example onnxruntime:plan=staged")
+        if self.precision not in _PRECISIONS:
+            raise ValueError(
+                f"precision={self.precision!r} is unknown: fp32 or int8, for example onnxruntime:precision=int8"
+            )
 
     def open(self, models: StageModels, threads: int) -> OpenedOnnxRuntime:
         """The backend of one network.
@@ -60,20 +74,22 @@ class OnnxRuntime:
         process = this_process()
         process.use(threads)
         if self.plan == "staged":
-            return OpenedOnnxRuntime(process, _chain(process, _stages(models)), "asked for", "not used")
-        cache = cache_of(models.digest, process.builder) if self.cache else None
-        fused = cache and _remembered(process, models.network, cache)
+            chain = _chain(process, _stages(models, self.precision))
+            return OpenedOnnxRuntime(process, chain, self.precision, "asked for", "not used")
+        described = {**process.builder, "precision": self.precision}
+        cache = cache_of(models.digest, described) if self.cache else None
+        fused = cache and _remembered(process, models.network, cache, self.precision)
         if fused:
-            return OpenedOnnxRuntime(process, fused, _VERIFIED, "loaded")
-        return _optimised(process, models, cache)
+            return OpenedOnnxRuntime(process, fused, self.precision, _VERIFIED, "loaded")
+        return _optimised(process, models, cache, self.precision)
 
 
-def _remembered(process: Process, network: Network, cache: Cache) -> FusedCompiler | None:
+def _remembered(process: Process, network: Network, cache: Cache, precision: str) -> FusedCompiler | None:
     """The fused compiler from the cache, if there is one and it still gives the plain chain's scores."""
     remembered = cache.load(process.ort)
     if remembered is None:
         return None
-    fused = FusedCompiler(process, remembered.pieces)
+    fused = FusedCompiler(process, network, remembered.pieces, precision)
     # On whatever goes wrong the network is optimised again.
     try:
         return None if difference_from_sample(network, fused.compile, remembered.scores) else fused
@@ -81,24 +97,29 @@ def _remembered(process: Process, network: Network, cache: Cache) -> FusedCompil
         return None
 
 
-def _optimised(process: Process, models: StageModels, cache: Cache | None) -> OpenedOnnxRuntime:
+def _optimised(process: Process, models: StageModels, cache: Cache | None, precision: str) -> OpenedOnnxRuntime:
     """The fused compiler if it can be built and gives the plain chain's scores, else the chain."""
-    network, stages = models.network, _stages(models)
+    network, stages = models.network, _stages(models, precision)
     # Whatever goes wrong here, of the many errors of onnx and ONNX Runtime, there is a plan that works.  It is made
-    # second, because optimising needs the most memory.
-    try:
-        fused = FusedCompiler(process, optimised_pieces(process, network, stages))
-    except Exception as error:
-        return OpenedOnnxRuntime(process, _chain(process, stages), _failed(error), "not used")
-    chain = _chain(process, stages)
+    # beside: both spend their time in ONNX Runtime, and no frame is waiting for the other cores yet.
+    with ThreadPoolExecutor(1) as beside:
+        making_chain = beside.submit(_chain, process, stages)
+        fused, failure = None, ""
+        try:
+            fused = FusedCompiler(process, network, optimised_pieces(process, network, stages), precision)
+        except Exception as error:
+            failure = _failed(error)
+        chain = making_chain.result()
+    if fused is None:
+        return OpenedOnnxRuntime(process, chain, precision, failure, "not used")
     try:
         found = difference(network, fused.compile, chain.compile)
     except Exception as error:
         found = _failed(error)
     if found:
-        return OpenedOnnxRuntime(process, chain, found, "not used")
+        return OpenedOnnxRuntime(process, chain, precision, found, "not used")
     stored = _stored(cache, Remembered(fused.pieces, sample(network, chain.compile))) if cache else "not used"
-    return OpenedOnnxRuntime(process, fused, _VERIFIED, stored)
+    return OpenedOnnxRuntime(process, fused, precision, _VERIFIED, stored)
 
 
 def _stored(cache: Cache, remembered: Remembered) -> str:
@@ -114,8 +135,14 @@ def _failed(error: Exception) -> str:
     return f"fusing failed: {_sentence(error)}"
 
 
-def _stages(models: StageModels) -> dict[str, onnx.ModelProto]:
-    return {stage: models.stage_model(stage) for stage in models.network.stages}
+def _stages(models: StageModels, precision: str) -> Mapping[str, onnx.ModelProto]:
+    stages = {stage: models.stage_model(stage) for stage in models.network.stages}
+    if precision == "fp32":
+        return stages
+    try:
+        return quantised(models.network, stages)
+    except RangeError as error:
+        raise BackendError(f"this network cannot run in int8: {error}") from error
 
 
 def _chain(process: Process, stages: Mapping[str, onnx.ModelProto]) -> ChainCompiler:
@@ -132,11 +159,13 @@ def _sentence(error: Exception) -> str:
 
 
 class OpenedOnnxRuntime:
-    """ONNX Runtime with one network."""
+    """ONNX Runtime with one network; `compiler` is None once it is closed."""
 
-    def __init__(self, process: Process, compiler: FusedCompiler | ChainCompiler, why: str, cache: str) -> None:
-        self._process = process
-        self._compiler: FusedCompiler | ChainCompiler | None = compiler
+    def __init__(
+        self, process: Process, compiler: FusedCompiler | ChainCompiler, precision: str, why: str, cache: str
+    ) -> None:
+        self._process, self._precision = process, precision
+        self.compiler: FusedCompiler | ChainCompiler | None = compiler
         self._plan, self._why, self._cache = compiler.plan, why, cache
 
     def compile(self, segment: Segment) -> Executable:
@@ -144,25 +173,26 @@ class OpenedOnnxRuntime:
 
         Its features are its own buffer: they last until it runs again.
         """
-        if self._compiler is None:
+        if self.compiler is None:
             raise BackendError("this backend was closed: open the network again")
         try:
-            return self._compiler.compile(segment)
+            return self.compiler.compile(segment)
         except Exception as error:
             chain = ", ".join((*segment.stages, segment.head))
             raise BackendError(f"onnxruntime cannot build the segment {chain}: {_sentence(error)}") from error
 
     def describe(self) -> dict[str, str]:
-        """Name, version, plan and why, what became of the cache ("loaded", "built", "not ..."), threads."""
+        """Name, version, plan and why, precision, what became of the cache ("loaded", "built", "not ..."), threads."""
         return {
             "name": "onnxruntime",
             "version": self._process.version,
             "plan": self._plan,
             "why": self._why,
+            "precision": self._precision,
             "cache": self._cache,
             "threads": str(self._process.threads),
         }
 
     def close(self) -> None:
         """Forget the network; executables that are still held keep their own weights."""
-        self._compiler = None
+        self.compiler = None

@@ -1,8 +1,9 @@
 """The pieces of optimised networks kept between runs, so that a start need not optimise again.
 
     $XDG_CACHE_HOME/edgebench/onnxruntime/<key>/
-        SHA256SUMS      the digests of the other two
-        pieces.json     the graphs of the pieces (protobuf, in base64), where their weights are, and scores to check by
+        SHA256SUMS      the digest of pieces.json
+        pieces.json     the graphs of the pieces (protobuf, in base64), where their weights are and the CRC-32 of these,
+                        and scores to check by
         weights         each at a multiple of 64 bytes, as the kernels want them
 
 An optimised graph fits one kind of processor, and gives wrong scores on another without a word.  So the key is made of
@@ -21,6 +22,7 @@ import platform
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -34,11 +36,13 @@ from edge.backends.onnxruntime.memory import ALIGNMENT_BYTES, Shared, aligned, s
 from edge.backends.onnxruntime.pieces import Piece, Pieces
 
 # Counts up when entries, or the way graphs are optimised and cut, change.
-SCHEMA = 1
+SCHEMA = 2
 # Networks kept; the one that was used longest ago goes first.
 KEPT = 16
 
 _SUMS, _PIECES, _WEIGHTS = "SHA256SUMS", "pieces.json", "weights"
+# Read and summed up in parts that stay in the processor's own cache.
+_CHUNK_BYTES = 2**19
 _CPUINFO = Path("/proc/cpuinfo")
 # What tells kinds of processors apart, on x86 and on ARM; the other lines are clocks, numbers of cores and the like.
 _PROCESSOR_FIELDS = (
@@ -130,25 +134,27 @@ def processor_of(cpuinfo: str) -> str:
 def _write(folder: Path, remembered: Remembered) -> None:
     weights = remembered.pieces.weights
     distinct = {id(weight): weight.array for weight in weights.values()}
-    offsets, size_bytes, sha256 = {}, 0, hashlib.sha256()
+    offsets, size_bytes, crc32 = {}, 0, 0
     with open(folder / _WEIGHTS, "wb") as file:
         for identity, array in distinct.items():
-            padded = array.tobytes() + bytes(-array.nbytes % ALIGNMENT_BYTES)
-            sha256.update(padded)
             offsets[identity] = size_bytes
-            size_bytes += file.write(padded)
+            for part in (array.data, bytes(-array.nbytes % ALIGNMENT_BYTES)):
+                crc32 = zlib.crc32(part, crc32)
+                size_bytes += file.write(part)
     document = {
         "header": _text(remembered.pieces.header),
         "stages": {stage: _document(piece) for stage, piece in remembered.pieces.by_stage.items()},
-        "weights": {name: [offsets[id(weight)], *weight.array.shape] for name, weight in weights.items()},
+        "weights": {
+            name: [weight.array.dtype.str, offsets[id(weight)], *weight.array.shape] for name, weight in weights.items()
+        },
         "weights_bytes": size_bytes,
+        "weights_crc32": crc32,
         "scores": [scores.tolist() for scores in remembered.scores],
     }
     data = json.dumps(document).encode()
     (folder / _PIECES).write_bytes(data)
-    sums = {_PIECES: hashlib.sha256(data).hexdigest(), _WEIGHTS: sha256.hexdigest()}
-    # Nothing is synchronised with the disk: what a power cut leaves half written fails its digest.
-    (folder / _SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+    # Nothing is synchronised with the disk: what a power cut leaves half written fails its sums.
+    (folder / _SUMS).write_text(f"{hashlib.sha256(data).hexdigest()}  {_PIECES}\n")
 
 
 def _load(folder: Path, ort: Any) -> Remembered | None:
@@ -156,18 +162,14 @@ def _load(folder: Path, ort: Any) -> Remembered | None:
     # Graphs run as they are, so they must be our own: the folder may lie where others write too.
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None
-    sums = {name: digest for digest, name in map(str.split, (folder / _SUMS).read_text().splitlines())}
     data = (folder / _PIECES).read_bytes()
-    if hashlib.sha256(data).hexdigest() != sums[_PIECES]:
+    if (folder / _SUMS).read_text() != f"{hashlib.sha256(data).hexdigest()}  {_PIECES}\n":
         return None
     document = json.loads(data)
-    # Read, not mapped: the bytes that were checked stay the bytes that are used, and no frame waits for the disk.
-    memory = aligned((document["weights_bytes"],), np.uint8)
-    with open(folder / _WEIGHTS, "rb", buffering=0) as file:
-        complete = file.readinto(memory.data) == memory.size and not file.read(1)
-    if not complete or hashlib.sha256(memory.data).hexdigest() != sums[_WEIGHTS]:
+    memory = _read_weights(folder / _WEIGHTS, document["weights_bytes"], document["weights_crc32"])
+    if memory is None:
         return None
-    distinct: dict[tuple[int, ...], Shared] = {}
+    distinct: dict[tuple[Any, ...], Shared] = {}
     for place in map(tuple, document["weights"].values()):
         if place not in distinct:
             distinct[place] = share(ort, _array(memory, *place))
@@ -182,9 +184,25 @@ def _load(folder: Path, ort: Any) -> Remembered | None:
     )
 
 
-def _array(memory: NDArray[np.uint8], offset_bytes: int, *shape: int) -> NDArray[np.float32]:
-    size_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
-    return memory[offset_bytes : offset_bytes + size_bytes].view(np.float32).reshape(shape)
+def _read_weights(file: Path, size_bytes: int, crc32: int) -> NDArray[np.uint8] | None:
+    """The bytes of the weights, or None if they are not those that were written."""
+    # Read, not mapped: the bytes that were checked stay the bytes that are used, and no frame waits for the disk.
+    memory = aligned((size_bytes,), np.uint8)
+    view, found = memory.data, 0
+    with open(file, "rb", buffering=0) as stream:
+        for start in range(0, size_bytes, _CHUNK_BYTES):
+            chunk = view[start : start + _CHUNK_BYTES]
+            if stream.readinto(chunk) != len(chunk):
+                return None
+            # Damage is looked for, not an attacker, who could write the sums too: SHA-256 would take twice as long.
+            found = zlib.crc32(chunk, found)
+        complete = not stream.read(1)
+    return memory if complete and found == crc32 else None
+
+
+def _array(memory: NDArray[np.uint8], dtype: str, offset_bytes: int, *shape: int) -> NDArray[Any]:
+    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    return memory[offset_bytes : offset_bytes + size_bytes].view(dtype).reshape(shape)
 
 
 def _document(piece: Piece) -> dict[str, Any]:

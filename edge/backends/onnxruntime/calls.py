@@ -9,6 +9,8 @@ import numpy as np
 from edge.backends.base import Features
 from edge.backends.onnxruntime.memory import Shared, aligned, share
 
+_DTYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+
 
 class Call:
     """A session that writes into buffers of its own, so that a run binds its one input and nothing else.
@@ -18,14 +20,16 @@ class Call:
     what the session reads and does not keep alive.
     """
 
-    __slots__ = ("_binding", "_input", "_session", "outputs", "weights")
+    __slots__ = ("__weakref__", "_binding", "_input", "_session", "outputs", "weights")
 
     def __init__(self, ort: Any, session: Any, weights: tuple[Shared, ...] = ()) -> None:
         self._session = session
         self.weights = weights
         self._binding = session.io_binding()
         self._input = session.get_inputs()[0].name
-        self.outputs = tuple(share(ort, aligned(tuple(output.shape))) for output in session.get_outputs())
+        self.outputs = tuple(
+            share(ort, aligned(tuple(output.shape), _DTYPES[output.type])) for output in session.get_outputs()
+        )
         for output, buffer in zip(session.get_outputs(), self.outputs, strict=True):
             self._binding.bind_ortvalue_output(output.name, buffer.value)
 

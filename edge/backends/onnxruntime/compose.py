@@ -60,8 +60,9 @@ def compose(network: Network, stages: Mapping[str, onnx.ModelProto], inputs: Map
     composed.graph.input.append(helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, image.shape))
     for stage, source in inputs.items():
         _append(composed.graph, models[stage].graph, stage, source)
-        shape = network.stages[stage].output.shape
-        composed.graph.output.append(helper.make_tensor_value_info(stage, TensorProto.FLOAT, shape))
+        given = composed.graph.output.add()
+        given.CopyFrom(models[stage].graph.output[0])
+        given.name = stage
     return composed
 
 

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edge.backends.onnxruntime.compose import IMAGE, network_inputs
+from edge.backends.onnxruntime.compose import network_inputs
 from edge.backends.onnxruntime.pieces import INPUT, Piece, Pieces
 from edge.backends.onnxruntime.process import Process
 from edge.backends.onnxruntime.weights import WeightPool
-from edge.network import Network, Stage, TensorSpec
+from edge.network import Network
 
 if TYPE_CHECKING:
     import onnx
 
 
 NCHWC_DOMAIN = "com.microsoft.nchwc"
+# Weights, and of int8 networks their biases; whole numbers of 64 bits are shapes and axes.
+POOLED_TYPES = tuple(map(np.dtype, (np.float32, np.int8, np.uint8, np.int32)))
 # Smaller constants stay in the graph: some kernels want them when they are made (axes, shapes, limits).
 _POOLED_BYTES = 256
 # ONNX Runtime 1.32 insists that the file of an external weight exists, even when the weight is supplied otherwise.
@@ -37,6 +40,14 @@ class CutError(Exception):
     """The optimised graph has no clean cut at a stage's boundary."""
 
 
+class _Tensor(NamedTuple):
+    """One that passes between pieces; `element_type` is ONNX's number."""
+
+    name: str
+    shape: tuple[int, ...]
+    element_type: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Subgraph:
     """What leads from tensor `source` to tensor `target`, either of them plain or blocked.
@@ -44,8 +55,8 @@ class _Subgraph:
     `weights` are names of initializers whose content is in the pool.
     """
 
-    source: TensorSpec
-    target: TensorSpec
+    source: _Tensor
+    target: _Tensor
     nodes: tuple[onnx.NodeProto, ...]
     initializers: tuple[onnx.TensorProto, ...]
     weights: tuple[str, ...]
@@ -95,10 +106,10 @@ def cut(network: Network, optimised: onnx.ModelProto, process: Process) -> Piece
             blocked[gate.bypass] = None
     block = block_size(process) if any(blocked.values()) else 1
 
-    def boundary(stage: str) -> TensorSpec:
-        if stage == IMAGE:
-            return TensorSpec(IMAGE, network.stages[network.order[0]].input.shape)
-        return _boundary(network.stages[stage], blocked[stage], block)
+    declared = _declared(optimised.graph)
+
+    def boundary(stage: str) -> _Tensor:
+        return _boundary(declared[stage], blocked.get(stage), block)
 
     subgraphs = {stage: graph.between(boundary(source), boundary(stage)) for stage, source in inputs.items()}
     # Whichever way a frame came, a stage must find its features in the one layout it was optimised for.
@@ -107,24 +118,36 @@ def cut(network: Network, optimised: onnx.ModelProto, process: Process) -> Piece
         if gate.bypass is None and layout_changes:
             raise CutError(f"block {gate.block} changes the layout of its features and cannot be left out")
         if gate.bypass is not None and blocked[gate.bypass] is None and blocked[gate.block] is not None:
-            subgraphs[gate.bypass] = _then_blocked(subgraphs[gate.bypass], boundary(gate.block).shape)
+            subgraphs[gate.bypass] = _then_blocked(subgraphs[gate.bypass], boundary(gate.block))
     pieces = {stage: _piece(stage, subgraph, number) for number, (stage, subgraph) in enumerate(subgraphs.items(), 1)}
     return Pieces(_header(optimised), pieces, pool.by_name)
 
 
-def _boundary(stage: Stage, token: str | None, block: int) -> TensorSpec:
+def _declared(graph: onnx.GraphProto) -> Mapping[str, _Tensor]:
+    """The image and what the stages give, by name."""
+    return {
+        value.name: _Tensor(
+            value.name,
+            tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim),
+            value.type.tensor_type.elem_type,
+        )
+        for value in (*graph.input, *graph.output)
+    }
+
+
+def _boundary(given: _Tensor, token: str | None, block: int) -> _Tensor:
     """The tensor that a stage passes on: blocked where there is such a token, its channels filled up."""
     if token is None:
-        return TensorSpec(stage.id, stage.output.shape)
-    batch, channels, *rest = stage.output.shape
-    return TensorSpec(token, (batch, -(-channels // block) * block, *rest))
+        return given
+    batch, channels, *rest = given.shape
+    return _Tensor(token, (batch, -(-channels // block) * block, *rest), given.element_type)
 
 
-def _then_blocked(subgraph: _Subgraph, shape: tuple[int, ...]) -> _Subgraph:
+def _then_blocked(subgraph: _Subgraph, like: _Tensor) -> _Subgraph:
     """The same with its plain output converted to the blocked layout."""
     from onnx import helper
 
-    target = TensorSpec(f"{subgraph.target.name}/blocked", shape)
+    target = like._replace(name=f"{subgraph.target.name}/blocked")
     reorder = helper.make_node("ReorderInput", [subgraph.target.name], [target.name], domain=NCHWC_DOMAIN)
     return replace(subgraph, target=target, nodes=(*subgraph.nodes, reorder))
 
@@ -145,7 +168,7 @@ def _bytes(model: onnx.ModelProto) -> bytes:
 
 def _piece(stage: str, subgraph: _Subgraph, number: int) -> Piece:
     """A subgraph as bytes, its input called `INPUT`, its output by its number."""
-    from onnx import GraphProto, ModelProto, TensorProto, helper
+    from onnx import GraphProto, ModelProto, helper
 
     output = f"/piece/{number:08d}"
     names = {subgraph.source.name: INPUT, subgraph.target.name: output}
@@ -158,14 +181,14 @@ def _piece(stage: str, subgraph: _Subgraph, number: int) -> Piece:
     if not uses or operators.count(INPUT.encode()) != uses:
         raise CutError(f"stage {stage} does not read its input, or says {INPUT} in another place")
 
-    def declared(name: str, shape: tuple[int, ...]) -> list[onnx.ValueInfoProto]:
-        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
+    def declared(name: str, tensor: _Tensor) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(name, tensor.element_type, tensor.shape)]
 
     return Piece(
         operators,
         output,
-        _bytes(ModelProto(graph=GraphProto(input=declared(INPUT, subgraph.source.shape)))),
-        _bytes(ModelProto(graph=GraphProto(output=declared(output, subgraph.target.shape)))),
+        _bytes(ModelProto(graph=GraphProto(input=declared(INPUT, subgraph.source)))),
+        _bytes(ModelProto(graph=GraphProto(output=declared(output, subgraph.target)))),
         subgraph.weights,
     )
 
@@ -189,7 +212,7 @@ class _Graph:
         channels_last = any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute)
         return None if channels_last else node.input[0]
 
-    def between(self, source: TensorSpec, target: TensorSpec) -> _Subgraph:
+    def between(self, source: _Tensor, target: _Tensor) -> _Subgraph:
         """What leads from one tensor to another."""
         nodes = [self._nodes[index] for index in self._between(source.name, target.name)]
         names = {name for node in nodes for name in node.input}
@@ -215,11 +238,12 @@ class _Graph:
 
     def _pooled(self, tensor: onnx.TensorProto) -> bool:
         """Whether a weight belongs to the pool, where it then is."""
-        from onnx import TensorProto, numpy_helper
+        from onnx import helper, numpy_helper
 
         if tensor.name in self._pool:
             return True
-        if tensor.data_type != TensorProto.FLOAT or 4 * math.prod(tensor.dims) < _POOLED_BYTES:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        if dtype not in POOLED_TYPES or dtype.itemsize * math.prod(tensor.dims) < _POOLED_BYTES:
             return False
         self._pool.add(tensor.name, numpy_helper.to_array(tensor))
         return True
