@@ -8,38 +8,34 @@ on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from export.networks.cost import body_shares
 from export.networks.policy import DecisionNetwork
-from export.networks.resnet import GatedResNet
-from export.training.augment import Augment, Augmentation
-from export.training.batches import Batches
-from export.training.distil import agreement
-from export.training.examples import Examples
 from export.training.loop import Phase
+from export.training.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyGradientOptions:
     """`target_saving` is the share of the network's MACs beyond which dropping earns nothing more; `disagreement_cost`
-    is the punishment of a changed answer; `curriculum` the share of the steps after which all gates are free.
-    `entropy_bonus` (per bit) and `logit_decay` (per squared logit) keep the policy from deciding before it has seen
-    much: at a bound of its range it learns nothing more."""
+    is the punishment of a changed answer; `curriculum` the share of the steps after which all gates are free;
+    `routes_per_image` how many routes are tried for each image of a step.  `entropy_bonus` is paid per bit up to
+    `target_entropy_bits`; `logit_decay` (per squared logit) keeps the policy from deciding before it has seen much: at
+    a bound of its range it learns nothing more."""
 
-    batch: int
     rate: float
     curriculum: float
+    routes_per_image: int = 1
     target_saving: float = 0.36
     disagreement_cost: float = 5.0
     entropy_bonus: float = 0.05
+    target_entropy_bits: float = math.inf
     logit_decay: float = 0.002
-    augmentation: Augment = field(default_factory=Augmentation)
-    size: int = 32
 
 
 def binary_entropy_bits(probability: Tensor) -> Tensor:
@@ -66,45 +62,46 @@ def free_gates(step: int, steps: int, gates: int, curriculum: float) -> Tensor:
 
 def policy_gradient_phase(
     policy: DecisionNetwork,
-    backbone: GatedResNet,
     optimizer: torch.optim.Optimizer,
-    examples: Examples,
+    trials: Trials,
+    shares: Tensor,
     *,
     steps: int,
-    seed: int,
     options: PolicyGradientOptions,
 ) -> Phase:
-    """The phase "policy-gradient"; the backbone stays in evaluation mode and is not changed."""
-    batches = Batches(examples, options.batch, seed, "policy-gradient", options.size, options.augmentation)
-    shares = body_shares(backbone)
-    backbone.eval()
+    """The phase "policy-gradient"; `shares` (gates,) is what dropping each block saves (`body_shares`)."""
 
     def step(index: int) -> Mapping[str, float]:
-        images, _, generator = batches[index]
+        trial = trials[index]
         policy.train()
-        logits = policy.logits(images)
+        logits = policy.logits(trial.images)
         keep = policy.probabilities(logits)
-        free = free_gates(index, steps, backbone.gates, options.curriculum)
+        free = free_gates(index, steps, len(shares), options.curriculum)
+
+        def reward(gates: Tensor) -> Tensor:
+            return route_reward(gates.float(), trial.agrees(gates), shares, options)
+
         with torch.no_grad():
-            drawn = (torch.rand(keep.shape, generator=generator) < keep) | ~free
-            likely = (keep >= 0.5) | ~free
-            full = backbone(images)
-            rewards = [
-                route_reward(gates.float(), agreement(backbone.forward_sparse(images, gates), full), shares, options)
-                for gates in (drawn, likely)
-            ]
-            advantage = rewards[0] - rewards[1]
-        log_likelihood = (torch.where(drawn, keep, 1 - keep).log() * free).sum(1)
-        entropy = (binary_entropy_bits(keep) * free).sum(1).mean()
+            baseline = reward((keep >= 0.5) | ~free)
+        rewards, gains, dropped = [], [], []
+        for _ in range(options.routes_per_image):
+            drawn = (torch.rand(keep.shape, generator=trial.generator) < keep.detach()) | ~free
+            rewards.append(reward(drawn))
+            log_likelihood = (torch.where(drawn, keep, 1 - keep).log() * free).sum(1)
+            gains.append((log_likelihood * (rewards[-1] - baseline)).mean())
+            dropped.append(((~drawn).float() * shares).sum(1).mean().item())
+        entropy = (binary_entropy_bits(keep) * free).sum(1)
+        bonus = options.entropy_bonus * entropy.clamp(max=options.target_entropy_bits).mean()
         restraint = options.logit_decay * logits.square().sum(1).mean()
-        loss = -(log_likelihood * advantage).mean() - options.entropy_bonus * entropy + restraint
+        loss = restraint - bonus - torch.stack(gains).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        rewarded = torch.stack(rewards)
         return {
-            "reward": rewards[0].mean().item(),
-            "agreement": (rewards[0] > -options.disagreement_cost).float().mean().item(),
-            "saving": ((~drawn).float() * shares).sum(1).mean().item(),
+            "reward": rewarded.mean().item(),
+            "agreement": (rewarded > -options.disagreement_cost).float().mean().item(),
+            "saving": sum(dropped) / len(dropped),
             "entropy": binary_entropy_bits(keep.detach()).sum(1).mean().item(),
         }
 

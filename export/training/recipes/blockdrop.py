@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from export.networks.cost import body_shares
 from export.networks.early_exit import EarlyExitNetwork
 from export.networks.policy import DecisionNetwork
 from export.networks.resnet import GatedResNet
@@ -20,6 +21,7 @@ from export.training.recipes.exits import QUICK_WIDTH, resnet56_cifar10
 from export.training.recipes.photographs import CIFAR10
 from export.training.routes import RouteDraw, random_depth
 from export.training.supervised import weight_decay_groups
+from export.training.trials import LiveTrials
 
 _NAME = "blockdrop-resnet56-cifar10"
 _WIDTHS = (16, 32, 64)
@@ -86,16 +88,11 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     run_phase(phase, workshop.work, report)
 
     recalibrate(student, recalibration, anywhere, 2 if quick else 40)
-    reinforcement = PolicyGradientOptions(
-        batch=batch,
-        rate=3e-3,
-        curriculum=0.5,
-        target_saving=_TARGET_SAVING,
-        entropy_bonus=0.01,
-        augmentation=CIFAR10.augmentation,
-    )
+    reinforcement = PolicyGradientOptions(rate=3e-3, curriculum=0.5, target_saving=_TARGET_SAVING, entropy_bonus=0.01)
     adam = torch.optim.Adam(policy.parameters(), reinforcement.rate)
-    phase = policy_gradient_phase(policy, student, adam, images, steps=policy_steps, seed=seed, options=reinforcement)
+    # Too many routes for a table.
+    trials = LiveTrials(student, Batches(images, batch, seed, "policy-gradient", augmentation=CIFAR10.augmentation))
+    phase = policy_gradient_phase(policy, adam, trials, body_shares(student), steps=policy_steps, options=reinforcement)
     run_phase(phase, workshop.work, report)
 
     chosen = likeliest(policy)
