@@ -1,4 +1,4 @@
-"""Where controllers, backends, sources, recipes and attacks are found: one door, entry points, for ours and other people's."""
+"""Where plugins of every kind are found: one door, entry points, for ours and other people's."""
 
 from __future__ import annotations
 

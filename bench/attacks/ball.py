@@ -49,6 +49,16 @@ class Ball:
             change = change * (distance / euclidean(change) * self.radius)
         return (centres + change).clamp(0.0, 1.0)
 
+    def edge(self, centres: Tensor, generator: torch.Generator) -> Tensor:
+        """At the rim of the ball: a uniform (linf) or normal (l2) change, stretched until it reaches it."""
+        if self.norm == "linf":
+            change = 2 * torch.rand(centres.shape, generator=generator) - 1
+            length = change.abs().amax((1, 2, 3), keepdim=True)
+        else:
+            change = torch.randn(centres.shape, generator=generator)
+            length = euclidean(change)
+        return (centres + self.radius * change / length).clamp(0.0, 1.0)
+
     def steepest(self, gradients: Tensor) -> Tensor:
         """The direction of length 1 in which a loss rises fastest; zero where the gradient is zero."""
         if self.norm == "linf":
@@ -58,7 +68,7 @@ class Ball:
     def distances(self, images: Tensor, centres: Tensor) -> Tensor:
         """How far each image lies from its centre, (n,)."""
         change = (images - centres).flatten(1)
-        return change.abs().amax(1) if self.norm == "linf" else change.norm(dim=1)
+        return change.abs().amax(1) if self.norm == "linf" else torch.linalg.vector_norm(change, dim=1)
 
     def frames(self, images: Tensor, centres: Tensor) -> Tensor:
         """The 8-bit frames (n, 3, h, w) uint8 nearest to `images` that lie in the ball about the 8-bit `centres`.
@@ -78,7 +88,7 @@ class Ball:
 
 def euclidean(change: Tensor) -> Tensor:
     """The l2 norm of each image, (n, 1, 1, 1)."""
-    return change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    return torch.linalg.vector_norm(change, dim=(1, 2, 3), keepdim=True)
 
 
 def check(images: Tensor, centres: Tensor, ball: Ball | None) -> None:

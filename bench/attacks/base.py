@@ -48,9 +48,9 @@ class Attack(Protocol):
         """
 
 
-def crafted(images: Tensor, gradients: Gradients, queries: int = 0) -> Crafted:
+def crafted(images: Tensor, gradients: Gradients) -> Crafted:
     """The result of an attack that took all its gradients from `gradients`."""
     none = torch.zeros(len(images), dtype=torch.int32)
     zero = none if gradients.zero is None else gradients.zero
     non_finite = none if gradients.non_finite is None else gradients.non_finite
-    return Crafted(images.detach(), zero, non_finite, gradients.spent, queries)
+    return Crafted(images.detach(), zero, non_finite, gradients.spent, gradients.queries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.attacks.gradients import Slope
+from bench.attacks.gradients import View
 
 
 class Best:
@@ -18,10 +18,10 @@ class Best:
         self._fooled = torch.zeros(len(images), dtype=torch.bool)
         self._losses = torch.full((len(images),), -torch.inf)
 
-    def offer(self, images: Tensor, slope: Slope) -> None:
-        """Take what is better of `images` (n, 3, h, w), which have this slope."""
-        fooled = slope.fools(self._labels)
-        better = (fooled & ~self._fooled) | ((fooled == self._fooled) & (slope.losses > self._losses))
+    def offer(self, images: Tensor, view: View) -> None:
+        """Take what is better of `images` (n, 3, h, w), which have this view."""
+        fooled = view.fools(self._labels)
+        better = (fooled & ~self._fooled) | ((fooled == self._fooled) & (view.losses > self._losses))
         self.images[better] = images.detach()[better]
-        self._losses = torch.where(better, slope.losses, self._losses)
+        self._losses = torch.where(better, view.losses, self._losses)
         self._fooled = self._fooled | (fooled & better)

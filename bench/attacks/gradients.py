@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,22 +16,30 @@ from bench.attacks.target import Outputs, Target
 Objective: TypeAlias = Callable[[Outputs], Tensor]
 Answer: TypeAlias = Callable[[Outputs], Tensor]
 
+ViewT = TypeVar("ViewT", bound="View")
+
 # Images times routes that are differentiated together: about 0.3 GiB for ResNet18 at 32 px.
 _ROUTES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Slope:
-    """The objective at a batch of images: `losses` (n,), `gradient` (n, 3, h, w) of each image's own loss, and the
-    `probabilities` (n, classes) of the answer; all are means over the randomness."""
+class View:
+    """The objective at a batch of images: `losses` (n,), and the `probabilities` (n, classes) of the answer; both are
+    means over the randomness."""
 
     losses: Tensor
-    gradient: Tensor
     probabilities: Tensor
 
     def fools(self, labels: Tensor) -> Tensor:
-        """Which images are answered wrongly, (n,) bool, by the mean over the draws that made this slope."""
+        """Which images are answered wrongly, (n,) bool, by the mean over the draws that made this view."""
         return self.probabilities.argmax(1) != labels
+
+
+@dataclass(frozen=True, slots=True)
+class Slope(View):
+    """A view with the `gradient` (n, 3, h, w) of each image's own loss."""
+
+    gradient: Tensor
 
 
 class Gradients:
@@ -55,38 +63,55 @@ class Gradients:
         self._target, self._objective, self._answer = target, objective, answer
         self._way, self._generator = way, generator
         self._draws = draws if target.is_random(way) else 1
-        self.spent = 0
+        self._each = 2**target.gates if self._draws is None else self._draws
+        self.spent = self.queries = 0
         self.zero: Tensor | None = None
         self.non_finite: Tensor | None = None
 
     def at(self, images: Tensor) -> Slope:
         """The mean slope at `images`, (n, 3, h, w) in [0, 1]."""
-        if self._draws is None:
-            each = max(1, _ROUTES_AT_ONCE >> self._target.gates)
-            slope = _joined([self._exact(part) for part in images.split(each)])
-            self.spent += 2**self._target.gates
-        else:
-            slope = _mean([self._drawn(images) for _ in range(self._draws)])
-            self.spent += self._draws
-        return self._counted(slope)
+        slopes = self._looks(images, self._slope)
+        self.spent += self._each
+        parts = zip(*((slope.losses, slope.probabilities, slope.gradient) for slope in slopes), strict=True)
+        return self._counted(Slope(*map(self._together, parts)))
 
-    def _drawn(self, images: Tensor) -> Slope:
-        images = images.detach().requires_grad_()
-        outputs = self._target.outputs(images, self._way, self._generator)
-        losses = self._objective(outputs)
-        (gradient,) = torch.autograd.grad(losses.sum(), [images])
-        return Slope(losses.detach(), gradient, self._answer(outputs).detach().softmax(1))
+    @torch.no_grad()
+    def ask(self, images: Tensor) -> View:
+        """The mean view of `images`, (n, 3, h, w) in [0, 1]: the forward passes alone."""
+        views = self._looks(images, self._view)
+        self.queries += self._each
+        parts = zip(*((view.losses, view.probabilities) for view in views), strict=True)
+        return View(*map(self._together, parts))
 
-    def _exact(self, images: Tensor) -> Slope:
+    def _looks(self, images: Tensor, look: Callable[[Tensor, slice], ViewT]) -> list[ViewT]:
+        """What `look` gives: draw by draw, or for the exact expectation some images at a time."""
+        if self._draws is not None:
+            return [look(images, slice(None)) for _ in range(self._draws)]
+        each = max(1, _ROUTES_AT_ONCE >> self._target.gates)
+        return [look(images, slice(first, first + each)) for first in range(0, len(images), each)]
+
+    def _together(self, parts: Sequence[Tensor]) -> Tensor:
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(list(parts)) if self._draws is None else torch.stack(list(parts)).mean(0)
+
+    def _slope(self, images: Tensor, part: slice) -> Slope:
         images = images.detach().requires_grad_()
-        outputs, weights = self._target.every_route(images)
+        view = self._view(images, part)
+        (gradient,) = torch.autograd.grad(view.losses.sum(), [images])
+        return Slope(view.losses.detach(), view.probabilities.detach(), gradient[part])
+
+    def _view(self, images: Tensor, part: slice) -> View:
+        if self._draws is not None:
+            outputs = self._target.outputs(images, self._way, self._generator)
+            return View(self._objective(outputs), self._answer(outputs).softmax(1))
+        outputs, weights = self._target.every_route(images, part)
         if self._way.kind == "detached":
             weights = weights.detach()
         losses = weights * self._objective(outputs)
-        (gradient,) = torch.autograd.grad(losses.sum(), [images])
-        answers = self._answer(outputs).detach().softmax(1) * weights.detach().unsqueeze(1)
-        count = len(images)
-        return Slope(losses.detach().view(-1, count).sum(0), gradient, answers.view(-1, count, answers.shape[1]).sum(0))
+        probabilities = weights.unsqueeze(1) * self._answer(outputs).softmax(1)
+        by_route = (2**self._target.gates, -1)
+        return View(losses.unflatten(0, by_route).sum(0), probabilities.unflatten(0, by_route).sum(0))
 
     def _counted(self, slope: Slope) -> Slope:
         flat = slope.gradient.flatten(1)
@@ -97,16 +122,4 @@ class Gradients:
         if not bool(non_finite.any()):
             return slope
         gradient = torch.where(non_finite.view(-1, 1, 1, 1), torch.zeros(()), slope.gradient)
-        return Slope(slope.losses, gradient, slope.probabilities)
-
-
-def _mean(slopes: list[Slope]) -> Slope:
-    if len(slopes) == 1:
-        return slopes[0]
-    parts = zip(*((slope.losses, slope.gradient, slope.probabilities) for slope in slopes), strict=True)
-    return Slope(*(torch.stack(part).mean(0) for part in parts))
-
-
-def _joined(slopes: list[Slope]) -> Slope:
-    parts = zip(*((slope.losses, slope.gradient, slope.probabilities) for slope in slopes), strict=True)
-    return Slope(*(torch.cat(part) for part in parts))
+        return Slope(slope.losses, slope.probabilities, gradient)

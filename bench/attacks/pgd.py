@@ -20,7 +20,7 @@ class PGD(WhiteBox):
     """`steps` steps of length `step` (eps/4), from a random start: `pgd:eps=8/255,steps=10,eot=20`.
 
     The last iterate is returned, or with `keep=best` the best of all.  Of several `restarts` an image keeps the best
-    too: one that fools the network, and of these the one of the highest loss.  To tell takes one more gradient each.
+    too: one that fools the network, and of these the one of the highest loss.  To tell takes one more query each.
     """
 
     steps: int = field(default=10, metadata={"help": "steps, 1 to 100000", "example": "10"})
@@ -50,6 +50,6 @@ class PGD(WhiteBox):
                     best.offer(current, slope)
                 current = ball.project(current + length * ball.steepest(slope.gradient), images)
             if self.keep == "best" or self.restarts > 1:
-                best.offer(current, gradients.at(current))
+                best.offer(current, gradients.ask(current))
         chooses = self.keep == "best" or self.restarts > 1
         return crafted(best.images if chooses else current, gradients)

@@ -20,7 +20,7 @@ class Outputs:
     """What the networks say of a batch of n images, once or route by route; everything is differentiable.
 
     `images` (n, 3, h, w) are the images themselves.  `scores` are (rows, classes) for every exit, first to last; row r
-    belongs to image `rows[r]`.  `keep` are the policy's keep-probabilities and `gates` the gates that were used, both
+    belongs to image `rows[r]`, and not every image need have one.  `keep` are the policy's keep-probabilities and `gates` the gates that were used, both
     (rows, gates), or None where there are none.
     """
 
@@ -79,8 +79,8 @@ class Target:
         scores = self._scores(images) if gates is None else tuple(scores_under(self.network, images, gates))
         return Outputs(images, rows, scores, keep, gates)
 
-    def every_route(self, images: Tensor) -> tuple[Outputs, Tensor]:
-        """Outputs of all 2**gates routes of every image, (2**gates * n) rows, and the rows' probabilities.
+    def every_route(self, images: Tensor, part: slice = slice(None)) -> tuple[Outputs, Tensor]:
+        """Outputs of all 2**gates routes of the images in `part`, route by route, and the rows' probabilities (rows,).
 
         Raises:
             ValueError: the network has more than 12 gates.
@@ -90,12 +90,12 @@ class Target:
                 f"eot=exact cannot go through the 2**{self.gates} routes of this network: average draws instead, for "
                 "example eot=20"
             )
-        keep = self.keep(images)
-        probabilities = route_probabilities(keep).T.flatten()
-        rows = torch.arange(len(images)).repeat(2**self.gates)
-        gates = routes(self.gates).repeat_interleave(len(images), 0)
-        scores = tuple(scores_of_every_route(self.network, images))
-        return Outputs(images, rows, scores, keep[rows], gates), probabilities
+        looked_at, numbers = images[part], torch.arange(len(images))[part]
+        keep = self.keep(looked_at)
+        count, probabilities = 2**self.gates, route_probabilities(keep).T.flatten()
+        gates = routes(self.gates).repeat_interleave(len(looked_at), 0)
+        scores = tuple(scores_of_every_route(self.network, looked_at))
+        return Outputs(images, numbers.repeat(count), scores, keep.repeat(count, 1), gates), probabilities
 
     def _scores(self, images: Tensor) -> tuple[Tensor, ...]:
         scores = self.network(images)
