@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,7 +121,7 @@ class Aimed(ABC):
     def _rows(self, count: int, generator: torch.Generator) -> Sequence[Tensor]:
         if not self.whole or count <= _TOGETHER:
             return [torch.arange(count)]
-        return torch.randperm(count, generator=generator).split(_TOGETHER)
+        return torch.split(torch.randperm(count, generator=generator), _TOGETHER)
 
     def _part(self, target: Target, images: Tensor, labels: Tensor, rows: Tensor, generator: torch.Generator) -> _Part:
         way, draws, asked = parse_way(self.gates), parse_draws(self.eot), self.asked(target)
@@ -154,7 +155,7 @@ def grouped(labels: Tensor, share: Share) -> Tensor:
         return torch.arange(len(labels))
     if share == "all":
         return torch.zeros_like(labels)
-    return labels.unique(return_inverse=True)[1]
+    return torch.from_numpy(np.unique(labels.numpy(), return_inverse=True)[1])
 
 
 def several_exits(target: Target, scores: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -70,4 +70,5 @@ class Entropy(WhiteBox):
 
 def gate_entropy(keep: Tensor) -> Tensor:
     """The entropy of a route in bits, (rows,), for keep-probabilities (rows, gates) strictly between 0 and 1."""
-    return torch.special.entr(torch.stack((keep, 1 - keep))).sum((0, 2)) / math.log(2.0)
+    nats: Tensor = torch.special.entr(torch.stack((keep, 1 - keep))).sum((0, 2))
+    return nats / math.log(2.0)

@@ -43,7 +43,8 @@ def first_changed_exit(benign: ArrayLike, adversarial: ArrayLike) -> Integers:
     Section 4.1: up to the exit before, every exit still gave its own clean answer.
     """
     changed = np.asarray(benign) != np.asarray(adversarial)
-    return np.where(changed.any(1), changed.argmax(1), changed.shape[1]).astype(np.int64)
+    first: Integers = np.where(changed.any(1), changed.argmax(1), changed.shape[1])
+    return first
 
 
 def success_at_exits(answers: ArrayLike, labels: ArrayLike) -> tuple[Estimate | None, ...]:

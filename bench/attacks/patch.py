@@ -76,7 +76,7 @@ class Patch:
         groups = grouped(labels, self.share)
         patches = torch.rand(int(groups.max()) + 1, 3, _TEXELS, _TEXELS, dtype=images.dtype, generator=generator)
         mask, views = _mask(self.shape), self._views
-        parts = torch.randperm(len(images), generator=generator).split(_TOGETHER)
+        parts = torch.split(torch.randperm(len(images), generator=generator), _TOGETHER)
         asked = [self._gradients(target, labels[rows], generator) for rows in parts]
         momentum = torch.zeros_like(patches)
         for index in range(self.steps):
@@ -119,7 +119,7 @@ class Patch:
 def along(groups: Tensor) -> Tensor:
     """How far along its own group each image is, (n,) from 0 for the first to 1 for the last; 1/2 for an only one."""
     positions = torch.full((len(groups),), 0.5)
-    for group in groups.unique():
+    for group in range(int(groups.max()) + 1):
         rows = (groups == group).nonzero()[:, 0]
         if len(rows) > 1:
             positions[rows] = torch.linspace(0, 1, len(rows))
