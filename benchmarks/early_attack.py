@@ -4,7 +4,7 @@
 
 Two ways to take images one by one: "alone" is this package's attack with a batch of one, "written plainly" the loop as
 one would write it first, with torch's Adam and gradients of all weights along the way.  Processor time on one thread,
-each way in turn; the weights are random, which changes nothing of the work.  The last round's ratio range is printed.
+each way in turn; the weights are random, which changes nothing of the work.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ def main() -> None:
         print(f"{name:16} {median(taken):20.2f} {median(ratios):18.1f}x  ({min(ratios):.1f} to {max(ratios):.1f})")
 
 
-def plain(network: EarlyExitNetwork, image: Tensor, attack: EarlyAttack) -> Tensor:
-    """The attack on one image (1, 3, h, w), class by class and exit by exit."""
+def plain(network: EarlyExitNetwork, image: Tensor, attack: EarlyAttack) -> tuple[Tensor, bool]:
+    """The attack on one image (1, 3, h, w), class by class and exit by exit, and whether it succeeded."""
     answer = int(network(image)[-1].argmax())
     w = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
     adam = torch.optim.Adam([w], lr=attack.rate)
-    changed = image
+    changed, reached = image, False
     for _ in range(attack.steps):
         changed = (w.tanh() + 1) / 2
         shares = [scores.softmax(1)[0] for scores in network(changed)]
@@ -90,9 +90,8 @@ def plain(network: EarlyExitNetwork, image: Tensor, attack: EarlyAttack) -> Tens
         adam.zero_grad()
         loss.backward()
         adam.step()
-        if last.argmax() == answer and all(int(each.argmax()) != answer for each in shares[:-1]):
-            pass
-    return changed.detach()
+        reached = int(last.argmax()) == answer and all(int(each.argmax()) != answer for each in shares[:-1])
+    return changed.detach(), reached
 
 
 if __name__ == "__main__":
