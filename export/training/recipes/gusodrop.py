@@ -30,9 +30,20 @@ _WEIGHT_DECAY = 5e-4
 # Together with the policy, and on its routes once it is finished.
 FINE_TUNING_STEPS = (200, 400)
 # Of the MACs; the blocks that the policy likes to drop take a little more of the time than of the MACs.
-_TARGET_SAVING = 0.37
+TARGET_SAVING = 0.37
 # Randomness costs accuracy: more than the three bits that are wanted, for frames differ, and not much more.
-_TARGET_ENTROPY_BITS = 3.4
+TARGET_ENTROPY_BITS = 3.4
+REINFORCEMENT = PolicyGradientOptions(
+    rate=3e-3,
+    curriculum=0.3,
+    routes_per_image=16,
+    target_saving=TARGET_SAVING,
+    disagreement_cost=10.0,
+    entropy_bonus=0.2,
+    target_entropy_bits=TARGET_ENTROPY_BITS,
+    logit_decay=2e-4,
+)
+POLICY_STEPS = 600
 
 
 def _build(seed: int, quick: bool) -> Networks:
@@ -55,33 +66,23 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     images = signs.balanced
     distil = live_without_blocks(student, teacher, images, workshop, report)
     batch = 16 if quick else 128
-    policy_steps, joint_steps, settle_steps = (4, 4, 4) if quick else (600, *FINE_TUNING_STEPS)
+    policy_steps, joint_steps, settle_steps = (4, 4, 4) if quick else (POLICY_STEPS, *FINE_TUNING_STEPS)
     recalibration = Batches(images, 16 if quick else 256, seed, "recalibrate", augmentation=HARD_LIGHT)
 
     recalibrate(student, recalibration, from_policy(policy), 2 if quick else 16)
     table = RouteTable(32 if quick else 2048, 32, student.gates)
     rows = Batches(images, 16 if quick else 32, seed, "routes", augmentation=HARD_LIGHT)
     run_phase(tabulate_phase("routes", student, table, rows), workshop.work, report)
-    reinforcement = PolicyGradientOptions(
-        rate=3e-3,
-        curriculum=0.3,
-        routes_per_image=16,
-        target_saving=_TARGET_SAVING,
-        disagreement_cost=10.0,
-        entropy_bonus=0.2,
-        target_entropy_bits=_TARGET_ENTROPY_BITS,
-        logit_decay=2e-4,
-    )
-    adam = torch.optim.Adam(policy.parameters(), reinforcement.rate)
+    adam = torch.optim.Adam(policy.parameters(), REINFORCEMENT.rate)
     trials = TabledTrials(table, batch, seed)
-    phase = policy_gradient_phase(policy, adam, trials, body_shares(student), steps=policy_steps, options=reinforcement)
+    phase = policy_gradient_phase(policy, adam, trials, body_shares(student), steps=policy_steps, options=REINFORCEMENT)
     run_phase(phase, workshop.work, report)
 
     joint = GumbelOptions(
         batch=batch,
         backbone_rate=0.02,
-        target_saving=_TARGET_SAVING,
-        target_entropy_bits=_TARGET_ENTROPY_BITS,
+        target_saving=TARGET_SAVING,
+        target_entropy_bits=TARGET_ENTROPY_BITS,
         logit_decay=2e-5,
         augmentation=HARD_LIGHT,
     )
