@@ -121,7 +121,9 @@ def _train(
         adam = torch.optim.Adam(policy.parameters(), options.rate)
         trials = TabledTrials(table, 128, _SEED)
         _run(
-            policy_gradient_phase(policy, adam, trials, body_shares(student), steps=POLICY_STEPS, options=options),
+            policy_gradient_phase(
+                "policy-gradient", policy, adam, trials, body_shares(student), steps=POLICY_STEPS, options=options
+            ),
             folder,
         )
     optimizer = momentum(student)

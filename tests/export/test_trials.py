@@ -96,7 +96,7 @@ def test_the_policy_learns_which_block_matters_and_stays_random(network):
     )
     adam = torch.optim.Adam(policy.parameters(), options.rate)
     trials = TabledTrials(table, 32, seed=0)
-    phase = policy_gradient_phase(policy, adam, trials, body_shares(network), steps=150, options=options)
+    phase = policy_gradient_phase("policy", policy, adam, trials, body_shares(network), steps=150, options=options)
     for step in range(150):
         phase.step(step)
     policy.eval()
