@@ -144,7 +144,7 @@ def _keep_of_bundle(network: Network, backend: Backend, images: Tensor) -> list[
 
 def _keep_of_torch(network: SkipNet, images: Tensor) -> list[Tensor]:
     _, keep = network.forward_drawn(images, torch.ones_like)
-    return list(keep.split(1, 1))
+    return [keep[:, gate : gate + 1] for gate in range(network.gates)]
 
 
 def _outputs(executables: Sequence[Executable], images: Tensor) -> list[Tensor]:

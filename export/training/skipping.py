@@ -16,7 +16,7 @@ from export.training.batches import Batches
 from export.training.distil import agreement, divergence
 from export.training.examples import Examples
 from export.training.gumbel import straight_through_gates
-from export.training.loop import Phase
+from export.training.loop import Phase, Stateful
 from export.training.routes import RouteDraw
 from export.training.schedule import one_cycle
 
@@ -86,7 +86,7 @@ def skipping_phase(
             "saving": saving.item(),
         }
 
-    state = {"network": network, "optimizer": optimizer, "gate-optimizer": gate_optimizer}
+    state: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "gate-optimizer": gate_optimizer}
     return Phase(name, steps, state, step)
 
 
