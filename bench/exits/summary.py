@@ -33,7 +33,7 @@ def summarise_exits(
     )
     saved = None
     if against_full_ns is not None and len(against_full_ns):
-        saved = reduction_estimate(*against_full_ns.T, resampling_generator())
+        saved = reduction_estimate(against_full_ns[:, 0], against_full_ns[:, 1], resampling_generator())
     return ExitsSummary(
         tuple(each for each in figures if each is not None),
         mean_estimate(taken, resampling_generator()),
