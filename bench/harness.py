@@ -26,6 +26,8 @@ from edge.runtime import FrameError, Inference, Runtime, Timings
 FRAMES_BY_DEFAULT = 1290
 # The full network is asked after the run, so that it disturbs nothing, about as many first inputs as fit in here.
 KEPT_INPUTS_BYTES = 64 * 2**20
+# Pairs of times tell what early exits save to a percent or so; more would only keep the user waiting.
+TIMED_INPUTS = 400
 NANOSECONDS_PER_S = 1_000_000_000
 
 
@@ -42,11 +44,15 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A network under measurement; `reference` is the whole of it, or None where it never runs less than the whole."""
+    """A network under measurement; `reference` is the whole of it, or None where it never runs less than the whole.
+
+    `leaves_early` says that it may answer at an exit before its last.
+    """
 
     name: str
     runtime: Runtime
     reference: Runtime | None = None
+    leaves_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,29 @@ def full_answers(
         # A second signal: what was answered so far is whole.
         pass
     return answers
+
+
+def times_against_full(
+    contenders: tuple[Contender, ...], inputs: Sequence[NDArray[np.float32]], stopping: Stopping
+) -> dict[str, list[tuple[int, int]]]:
+    """For every network that may leave early, nanoseconds of inferences (its own, the full network's), input by input.
+
+    The full network asks no exit: these are the same weights without heads.  Both see an input in turn, in an order
+    that alternates, at most `TIMED_INPUTS` times, spread over the inputs; fewer where it was stopped.
+    """
+    times: dict[str, list[tuple[int, int]]] = {each.name: [] for each in contenders if each.leaves_early}
+    chosen = inputs[:: -(-len(inputs) // TIMED_INPUTS)] if times and inputs else ()
+    try:
+        for number, tensor in enumerate(chosen):
+            if stopping.requested:
+                break
+            for contender in contenders:
+                pair = _timed(contender, tensor, full_first=number % 2 == 1)
+                if pair is not None:
+                    times[contender.name].append(pair)
+    except KeyboardInterrupt:
+        pass
+    return times
 
 
 def label_of(frame: Frame, classes: int | None) -> int | None:
@@ -284,6 +313,18 @@ class _Run:
 
 
 _NO_TIMINGS = Timings(0, 0, 0, 0)
+
+
+def _timed(contender: Contender, tensor: NDArray[np.float32], *, full_first: bool) -> tuple[int, int] | None:
+    """Its own nanoseconds and the full network's; None where either gives no answer, or it never leaves early."""
+    if contender.reference is None or not contender.leaves_early:
+        return None
+    runtimes = (contender.runtime, contender.reference)
+    try:
+        times = [each.infer(tensor).timings.inference_ns for each in (runtimes[::-1] if full_first else runtimes)]
+    except FrameError:
+        return None
+    return (times[1], times[0]) if full_first else (times[0], times[1])
 
 
 def _answer(reference: Runtime, tensor: NDArray[np.float32]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from bench.frames import MISSING, FrameTable
 from bench.heat import summarise_heat
 from bench.machine_findings import Conditions
 from bench.real_time import summarise_arrivals, summarise_deadline
-from bench.records import Arrivals
+from bench.records import Arrivals, FullTimes
 from bench.statistics.bootstrap import mean_estimate, reduction_estimate, resampling_generator
 from bench.statistics.entropy import entropy_bits
 from bench.statistics.proportion import proportion_estimate
@@ -50,12 +50,13 @@ def summarise_run(
     deadline_ms: float | None = None,
     queue: str | None = None,
     power: PowerRecord | None = None,
+    full_times: FullTimes | None = None,
 ) -> RunSummary:
     """The figures of a run and the verdict on them; `gates` and `exits` are those of each network by name.
 
     `arrivals` is what the capture counted and `queue` where its frames waited, in open loop; `deadline_ms` is counted
-    from a frame's arrival; `power` is what the board's sensors said.  Model and baseline are compared frame by frame (a
-    bootstrap over pairs), never as two pools of times.
+    from a frame's arrival; `power` is what the board's sensors said; `full_times` are those of each network by name.
+    Model and baseline are compared frame by frame (a bootstrap over pairs), never as two pools of times.
 
     Raises:
         ValueError: both networks have one name, so that their records cannot be told apart.
@@ -64,7 +65,7 @@ def summarise_run(
         raise ValueError(f"model and baseline are both called {model!r}: give their records two names")
     frames = FrameTable.of(records)
     summaries = [
-        summarise_network(frames, name, gates.get(name, 0), (exits or {}).get(name, 1))
+        summarise_network(frames, name, gates.get(name, 0), (exits or {}).get(name, 1), (full_times or {}).get(name))
         for name in (model, baseline)
         if name is not None
     ]
@@ -96,8 +97,16 @@ def summarise_run(
     )
 
 
-def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, exits: int = 1) -> NetworkSummary:
+def summarise_network(
+    records: Iterable[FrameRecord],
+    network: str,
+    gates: int,
+    exits: int = 1,
+    full_times: Sequence[tuple[int, int]] | None = None,
+) -> NetworkSummary:
     """The figures of one network with these numbers of gates and exits, from records in time order.
+
+    `full_times` are nanoseconds of this network and of the whole one without heads, on some of the frames.
 
     Warm-up frames are left out.  A failed frame has no latency and no path, and is a wrong answer: in use, no answer is
     no better than a wrong one.
@@ -124,11 +133,13 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, 
         kept_blocks=mean_estimate(routes.kept_blocks, resampling_generator()) if gates else None,
         route_entropy_bits=entropy_bits(routes.counts) if gates and len(answered) else None,
         cold_frames=int((frames.texts("plan").equal("cold"))[answered].sum()),
-        by_exit=_by_exit(frames, answered, exits) if exits > 1 and len(answered) else None,
+        by_exit=_by_exit(frames, answered, exits, full_times) if exits > 1 and len(answered) else None,
     )
 
 
-def _by_exit(frames: FrameTable, answered: Rows, exits: int) -> ExitsSummary:
+def _by_exit(
+    frames: FrameTable, answered: Rows, exits: int, full_times: Sequence[tuple[int, int]] | None
+) -> ExitsSummary:
     labels = frames.integers("label")[answered]
     return summarise_exits(
         frames.integers("exit")[answered],
@@ -136,6 +147,7 @@ def _by_exit(frames: FrameTable, answered: Rows, exits: int) -> ExitsSummary:
         frames.integers("predicted")[answered] == labels,
         labels != MISSING,
         exits,
+        None if full_times is None else np.array(full_times, np.int64).reshape(-1, 2),
     )
 
 

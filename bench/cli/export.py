@@ -1,4 +1,4 @@
-"""`edgebench export`: a trained network as a bundle."""
+"""`edgebench export`: a trained network as a bundle, or a bundle as one file for other runtimes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,41 @@ EPILOG = """\
 examples:
   edgebench export work/gusodrop-gtsrb.pt --data ~/edgebench-data --out gusodrop --verify
   edgebench export gusodrop-gtsrb --work work --out gusodrop
+  edgebench export ./my-sdn --single-file my-sdn.onnx --controller confidence:0.9
+
+A single file is one ONNX graph for other runtimes, with the thresholds in it; its
+outputs are scores, exit and confidence.  It needs no torch.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument(
-        "trained", metavar="TRAINED", help="the file that edgebench train left, or its recipe together with --work"
+        "trained",
+        metavar="TRAINED",
+        help="the file that edgebench train left, or its recipe together with --work; for a single file a model",
     )
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="the work folder of the training")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets, for the accuracy ($EDGEBENCH_DATA)")
-    add_bundle_arguments(parser)
+    add_bundle_arguments(parser, out_required=False)
+    parser.add_argument("--single-file", type=Path, metavar="FILE.onnx", help="write a model with exits as one file")
+    parser.add_argument("--controller", metavar="SPEC", help="where the single file stops, such as confidence:0.9")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the bundle of a finished training."""
+    """Write the bundle of a finished training, or the single file of a bundle."""
+    if (arguments.out is None) == (arguments.single_file is None):
+        raise RequestError("usage", "where to write is not said", "Name either --out or --single-file.")
+    if arguments.single_file is not None:
+        from bench.cli.single_file import write_single_file
+
+        return write_single_file(
+            arguments.trained,
+            arguments.single_file,
+            arguments.controller,
+            overwrite=arguments.overwrite,
+            as_json=arguments.json,
+        )
     prepare(arguments)
     path = _trained_file(arguments.trained, arguments.work)
     data = data_folder(arguments)

@@ -21,10 +21,10 @@ from bench.conditions import conditions_between, look
 from bench.contenders import BackendOptions, computes, open_contender
 from bench.feed import Feed
 from bench.frames import FrameTable
-from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure
+from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure, times_against_full
 from bench.machine_findings import Conditions
 from bench.power_settings import add_settings_arguments, settings_held
-from bench.records import FullAnswers, RecordsError, RunWriter, read_run, refuse_used, with_full_answers
+from bench.records import FullAnswers, FullTimes, RecordsError, RunWriter, read_run, refuse_used, with_full_answers
 from bench.registry import make
 from bench.report.document import document
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
@@ -183,12 +183,14 @@ def _measure(
             # Before the full network is asked: what the machine does then is not the run's.
             conditions = conditions_between(before, look(board))
             answers: FullAnswers = {}
+            times: FullTimes = {}
             # Where the disk is full there is no room for the answers either.
             if not isinstance(outcome.error, RecordsError):
                 if outcome.inputs and not stopping.requested:
                     note(f"asking the full network about {len(outcome.inputs):,} frames")
                 answers = full_answers(contenders, outcome.inputs, stopping)
-        outcome, summary, rows = _kept(facts, records, outcome, conditions, answers)
+                times = times_against_full(contenders, outcome.inputs, stopping)
+        outcome, summary, rows = _kept(facts, records, outcome, conditions, answers, times)
     # A source may have something to say of what it left out.
     for remark in [*getattr(source, "remarks", list)(), *(detector.remarks() if detector else ())]:
         note(f"note: {remark}")
@@ -196,7 +198,12 @@ def _measure(
 
 
 def _kept(
-    facts: RunFacts, records: RunWriter, outcome: Outcome, conditions: Conditions, answers: FullAnswers
+    facts: RunFacts,
+    records: RunWriter,
+    outcome: Outcome,
+    conditions: Conditions,
+    answers: FullAnswers,
+    times: FullTimes,
 ) -> tuple[Outcome, RunSummary, FrameTable]:
     """The figures of what is on the disk, so that `report` shows the same; and the end of the records, if they take it.
 
@@ -210,11 +217,16 @@ def _kept(
     # What was counted in the capture includes rows that are lost.
     arrivals = None if isinstance(outcome.error, RecordsError) else outcome.arrivals
     rows = with_full_answers(read_run(records.folder).records, answers)
-    summary = summarise(facts, rows, conditions, arrivals, complete=complete)
+    summary = summarise(facts, rows, conditions, arrivals, complete=complete, full_times=times)
     if not isinstance(outcome.error, RecordsError):
         try:
             records.finish(
-                document(facts, summary), conditions, full_answers=answers, arrivals=arrivals, complete=complete
+                document(facts, summary),
+                conditions,
+                full_answers=answers,
+                full_times=times,
+                arrivals=arrivals,
+                complete=complete,
             )
         except RecordsError as error:
             outcome = replace(outcome, error=outcome.error or error)

@@ -58,6 +58,11 @@ class Thresholded(Controller):
         self._limits = self._limits_for(network)
         self.start()
 
+    @property
+    def limits(self) -> tuple[float | None, ...]:
+        """The threshold of every exit but the last in the network attached to; None where the exit is not asked."""
+        return tuple(self._limits)
+
     def start(self) -> None:
         self.confidences = self._found = dict[int, float]()
         self._fired = False

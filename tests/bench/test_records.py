@@ -147,6 +147,13 @@ def test_answers_of_the_full_network_come_back_in_the_records(tmp_path: Path) ->
     assert [record.full_predicted for record in read_run(tmp_path / "run").records] == [None, 3, None, None]
 
 
+def test_times_of_the_full_network_come_back(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "run", {}) as writer:
+        writer.append(RECORD)
+        writer.finish({}, full_times={"sdn": [(5, 9), (6, 8)]})
+    assert read_run(tmp_path / "run").full_times == {"sdn": [[5, 9], [6, 8]]}
+
+
 def test_a_run_without_its_end_is_incomplete_and_keeps_what_was_known_at_the_start(tmp_path: Path) -> None:
     with RunWriter(tmp_path / "run", {"model": "gusodrop", "seed": 3}) as writer:
         writer.append(RECORD)
@@ -379,6 +386,10 @@ def changed(**changes: object) -> str:
         (changed(full_answers={"gusodrop": ["1"]}), "full_answers must hold a list of classes"),
         (changed(full_answers=[]), "full_answers must hold a list of classes"),
         (changed(full_answers={"gusodrop": [1 << 40]}), "full_answers must hold a list of classes"),
+        (changed(full_times=[]), "full_times must hold a list of pairs"),
+        (changed(full_times={"gusodrop": [[1]]}), "full_times must hold a list of pairs"),
+        (changed(full_times={"gusodrop": [[1, 0]]}), "full_times must hold a list of pairs"),
+        (changed(full_times={"gusodrop": [[1, True]]}), "full_times must hold a list of pairs"),
         (changed(arrivals=[1]), "arrivals must be an object of counts"),
         (changed(arrivals={"arrived": 3, "processed": 3, "dropped": 0, "queued": -1, "behind": 0}), "of counts"),
         (changed(arrivals={"arrived": 3, "processed": 1, "dropped": 1, "queued": 0, "behind": 0}), "do not add up"),
