@@ -1,4 +1,4 @@
-"""Where controllers, backends, sources and recipes are found: one door, entry points, for ours and other people's."""
+"""Where plugins of every kind are found: one door, entry points, for ours and other people's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.spec import SpecError, build, format_spec, parse_spec, split_composed
 
-Kind = Literal["controllers", "backends", "sources", "recipes"]
+Kind = Literal["controllers", "backends", "sources", "recipes", "attacks"]
 
 
 class PluginError(ValueError):

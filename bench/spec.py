@@ -19,6 +19,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
+from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
 Plugin = TypeVar("Plugin")
@@ -159,7 +160,7 @@ class _Option:
             if self.choices and text not in self.choices:
                 raise ValueError(text)
             return _READERS[self.kind](text)
-        except (ValueError, OverflowError, KeyError):
+        except (ValueError, ArithmeticError, KeyError):
             raise SpecError(f"{self.plugin} cannot use {self.name}={text}: it takes {self.wanted}") from None
 
 
@@ -197,8 +198,20 @@ def _bool(text: str) -> bool:
 
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-_READERS: dict[type | None, Callable[[str], object]] = {int: int, float: _number, bool: _bool, str: str}
-_NOUNS: dict[type | None, str] = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+_READERS: dict[type | None, Callable[[str], object]] = {
+    int: int,
+    float: _number,
+    bool: _bool,
+    str: str,
+    Fraction: Fraction,
+}
+_NOUNS: dict[type | None, str] = {
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    str: "text",
+    Fraction: "number or fraction",
+}
 
 
 def _encode(value: object) -> str:

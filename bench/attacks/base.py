@@ -1,0 +1,56 @@
+"""What an attack is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bench.attacks.ball import Ball
+from bench.attacks.gradients import Gradients
+from bench.attacks.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Crafted:
+    """What an attack made of a batch of n images.
+
+    `images` are (n, 3, h, w) in [0, 1].  `zero_gradients` and `non_finite_gradients`, (n,) int, say how many of an
+    image's gradients were zero everywhere or had a value that is not finite.  `gradients` and `queries` are what was
+    spent on each image: backward passes through one route, and forward passes without one.
+    """
+
+    images: Tensor
+    zero_gradients: Tensor
+    non_finite_gradients: Tensor
+    gradients: int
+    queries: int = 0
+
+
+class Attack(Protocol):
+    """A dataclass of options, registered in the group `edgebench.attacks`: `pgd:eps=8/255,steps=10`.
+
+    It holds no state: two calls with the same arguments and equal generators give the same bytes.
+    """
+
+    @property
+    def ball(self) -> Ball | None:
+        """Where its images lie, or None if it has no bound."""
+
+    def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
+        """Adversarial copies of `images` (n, 3, h, w) in [0, 1] with `labels` (n,); all it draws, it draws from
+        `generator`.
+
+        Raises:
+            ValueError: the target does not have what the options name (an exit, gates, a policy).
+        """
+
+
+def crafted(images: Tensor, gradients: Gradients) -> Crafted:
+    """The result of an attack that took all its gradients from `gradients`."""
+    none = torch.zeros(len(images), dtype=torch.int32)
+    zero = none if gradients.zero is None else gradients.zero
+    non_finite = none if gradients.non_finite is None else gradients.non_finite
+    return Crafted(images.detach(), zero, non_finite, gradients.spent, gradients.queries)

@@ -1,0 +1,54 @@
+"""Transfer: images crafted on another network, and tried on this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bench.attacks.ball import Ball
+from bench.attacks.base import Attack, Crafted
+from bench.attacks.open_target import open_target
+from bench.attacks.target import Target
+from bench.registry import PluginError, make
+from bench.spec import SpecError
+from edge.bundle import open_bundle
+from edge.models import model_folder
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Another attack on a surrogate, a shipped model or a bundle's folder: `transfer:resnet18,attack=pgd:eps=8/255`.
+
+    Commas in the other attack's spec are written %2C.
+    """
+
+    surrogate: str = field(metadata={"help": "the model to craft on", "example": "resnet18"})
+    attack: str = field(
+        default="mifgsm", metadata={"help": "an attack, its commas written %2C", "example": "pgd:eps=8/255%2Csteps=20"}
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            make("attacks", self.attack)
+        except PluginError as error:
+            raise SpecError(f"attack of transfer: {error}") from error
+
+    @property
+    def ball(self) -> Ball | None:
+        return self._attack.ball
+
+    def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
+        """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""
+        return self._attack.craft(self._target, images, labels, generator)
+
+    @cached_property
+    def _attack(self) -> Attack:
+        attack, _ = make("attacks", self.attack)
+        return attack  # type: ignore[no-any-return]
+
+    @cached_property
+    def _target(self) -> Target:
+        return open_target(open_bundle(model_folder(self.surrogate)))

@@ -1,0 +1,184 @@
+"""Adversarial images by the thousand: batch by batch, kept as they are finished, the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.attacks.ball import Ball, check
+from bench.attacks.base import Attack
+from bench.attacks.target import Target
+from export.training.work_file import reading
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be crafted: `attack`, whose `spec` says all about it, on `target`, for 8-bit `frames` (n, 3, h, w)
+    uint8 with `labels` (n,) int64, `batch` of them at a time.
+
+    `model` names the target's weights, for example a bundle's digest: batches on other weights are not mixed.
+    """
+
+    attack: Attack
+    spec: str
+    target: Target
+    model: str
+    frames: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    seed: int = 0
+    batch: int = 64
+
+    @property
+    def batches(self) -> int:
+        return -(-len(self.frames) // self.batch)
+
+    def rows(self, index: int) -> slice:
+        """The frames of a batch."""
+        return slice(index * self.batch, min((index + 1) * self.batch, len(self.frames)))
+
+    def claim(self) -> dict[str, object]:
+        """Everything that decides the bytes of a batch, but for the machine."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.frames).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return {
+            "attack": self.spec,
+            "model": self.model,
+            "frames": digest.hexdigest(),
+            "seed": self.seed,
+            "batch": self.batch,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Adversarial:
+    """Crafted images, in the order of the frames that they were made from.
+
+    `images` (n, 3, h, w) float32 in [0, 1]; `frames`, the same as uint8, lie inside the ball too.  How many of an
+    image's gradients were zero everywhere or not finite, (n,); the gradients and queries spent on each, (n,).
+    """
+
+    images: NDArray[np.float32]
+    frames: NDArray[np.uint8]
+    zero_gradients: NDArray[np.int32]
+    non_finite_gradients: NDArray[np.int32]
+    gradients: NDArray[np.int64]
+    queries: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Crafting:
+    """How far it has come: `step` of the `steps` images that were not finished before, `seconds` since it began."""
+
+    step: int
+    steps: int
+    seconds: float
+    phase: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+Report: TypeAlias = Callable[[Crafting], None]
+
+
+def craft(order: Order, work: Path | None = None, report: Report = lambda step: None) -> Adversarial:
+    """Craft every batch that is not finished in the folder `work` yet, which makes it resumable, and give them all.
+
+    A batch depends on its own number and never on what was crafted before it, so that any process may make it.
+
+    Raises:
+        ValueError: there are no frames, `work` holds batches of another order or damaged ones, or the target does not
+            have what the attack's options name.
+        OutsideError: the attack left its ball or the range of pixels.
+    """
+    if not len(order.frames):
+        raise ValueError("there are no frames to craft from: name a source that has some")
+    if work is not None:
+        _claim(order, work)
+    paths = [None if work is None else work / f"batch-{index:06d}.npz" for index in range(order.batches)]
+    missing = [index for index, path in enumerate(paths) if path is None or not path.exists()]
+    steps = sum(len(order.labels[order.rows(index)]) for index in missing)
+    began, step, parts = time.monotonic(), 0, []
+    for index, path in enumerate(paths):
+        if path is not None and path.exists():
+            parts.append(_load(path))
+            continue
+        part = craft_batch(order, index)
+        if path is not None:
+            _save(part, path)
+        parts.append(part)
+        step += len(part.images)
+        silent = float(np.mean(part.zero_gradients > 0))
+        metrics = {"zero gradients": silent} if silent else {}
+        report(Crafting(step, steps, time.monotonic() - began, order.spec, metrics))
+    return _joined(parts)
+
+
+def craft_batch(order: Order, index: int) -> Adversarial:
+    """One batch, by its number: the same bytes on one machine whoever makes it, and when."""
+    rows = order.rows(index)
+    images = torch.from_numpy(order.frames[rows]).float().div_(255.0)
+    seed = int(np.random.SeedSequence((order.seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    generator = torch.Generator().manual_seed(seed)
+    result = order.attack.craft(order.target, images, torch.from_numpy(order.labels[rows]), generator)
+    ball = order.attack.ball
+    check(result.images, images, ball)
+    # Without a bound, any frame is inside.
+    frames = (ball or Ball("linf", 1.0)).frames(result.images, images)
+    count = len(images)
+    return Adversarial(
+        result.images.contiguous().numpy(),
+        frames.numpy(),
+        result.zero_gradients.int().numpy(),
+        result.non_finite_gradients.int().numpy(),
+        np.full(count, result.gradients),
+        np.full(count, result.queries),
+    )
+
+
+def _joined(parts: list[Adversarial]) -> Adversarial:
+    return Adversarial(*(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES))
+
+
+_NAMES = tuple(each.name for each in fields(Adversarial))
+
+
+def _claim(order: Order, work: Path) -> None:
+    """Write the order into the work folder, or refuse a folder with another one."""
+    path, claim = work / "crafting.json", order.claim()
+    if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        _replace(path, json.dumps(claim, indent=2).encode())
+        return
+    with reading(path, "is damaged", "delete its folder, and craft again"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name, value in claim.items() if found[name] != value]
+    if other:
+        raise ValueError(
+            f"{work} holds images crafted with another {' and '.join(other)}: craft the same, or name another work "
+            "folder"
+        )
+
+
+def _save(part: Adversarial, path: Path) -> None:
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, **{name: getattr(part, name) for name in _NAMES})
+    temporary.replace(path)
+
+
+def _load(path: Path) -> Adversarial:
+    with reading(path, "is damaged", "delete it, and craft again"), np.load(path) as arrays:
+        return Adversarial(*(arrays[name] for name in _NAMES))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)

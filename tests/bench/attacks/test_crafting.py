@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from bench.attacks.ball import OutsideError
+from bench.attacks.pgd import PGD
+from bench.attacks.target import Target
+from bench.crafting import Order, craft, craft_batch
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture
+def order(gated, policy):
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 256, (7, 3, 8, 8), dtype=np.uint8)
+    target = Target(gated.float(), policy.float())
+    yield Order(PGD(steps=2), "pgd:steps=2", target, "weights", frames, generator.integers(0, 5, 7), seed=3, batch=3)
+    gated.double(), policy.double()
+
+
+def same(one, other):
+    return all(getattr(one, each.name).tobytes() == getattr(other, each.name).tobytes() for each in fields(one))
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_what_is_crafted_after_a_kill_is_the_same(order, tmp_path):
+    whole = craft(order)
+
+    def kill(step):
+        raise Killed
+
+    with pytest.raises(Killed):
+        craft(order, tmp_path, kill)
+    assert len(list(tmp_path.glob("batch-*.npz"))) == 1
+    (tmp_path / "batch-000001.tmp.npz").write_bytes(b"half a batch")
+    steps = []
+    resumed = craft(order, tmp_path, steps.append)
+    assert [(step.step, step.steps) for step in steps] == [(3, 4), (4, 4)]
+    assert same(resumed, whole)
+    assert same(craft(order, tmp_path, kill), whole), "nothing is left to do, and nobody to be told"
+
+
+def test_a_batch_does_not_depend_on_what_came_before(order):
+    whole = craft(order)
+    assert craft_batch(order, 1).images.tobytes() == whole.images[3:6].tobytes()
+    assert not same(craft(replace(order, seed=4)), whole)
+    assert len(whole.images) == 7
+    assert whole.gradients.tolist() == [2] * 7
+
+
+def test_frames_are_the_images_and_inside_the_ball(order):
+    made = craft(order)
+    assert np.abs(made.frames / 255 - made.images).max() < 1 / 255
+    assert np.abs(made.frames.astype(int) - order.frames).max() == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"seed": 9}, "seed"), ({"model": "others", "batch": 2}, "model and batch"), ({"spec": "pgd"}, "attack")],
+)
+def test_a_folder_of_another_order_is_refused(order, tmp_path, change, named):
+    craft(order, tmp_path)
+    with pytest.raises(ValueError, match=f"crafted with another {named}: craft the same, or name another"):
+        craft(replace(order, **change), tmp_path)
+
+
+def test_damaged_files_are_named(order, tmp_path):
+    craft(order, tmp_path)
+    (tmp_path / "batch-000001.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"batch-000001.npz is damaged .*: delete it, and craft again"):
+        craft(order, tmp_path)
+    (tmp_path / "crafting.json").write_text(json.dumps({}))
+    with pytest.raises(ValueError, match=r"crafting.json is damaged"):
+        craft(order, tmp_path)
+
+
+def test_an_attack_that_leaves_its_ball_is_caught(order):
+    class Leaves(PGD):
+        def craft(self, target, images, labels, generator):
+            made = super().craft(target, images, labels, generator)
+            return replace(made, images=(made.images + 0.01).clamp(0, 1))
+
+    with pytest.raises(OutsideError, match=r"outside its linf ball: report it"):
+        craft(replace(order, attack=Leaves(Fraction(8, 255), steps=2)))
+
+
+def test_no_frames_are_refused(order):
+    with pytest.raises(ValueError, match="there are no frames"):
+        craft(replace(order, frames=order.frames[:0], labels=order.labels[:0]))
+
+
+def test_gradients_that_are_zero_are_reported_per_image(order):
+    def blind(images):
+        scores = images.flatten(1).sum(1, keepdim=True) * torch.tensor([1.0, 2.0])
+        return torch.where(torch.arange(len(images)).view(-1, 1) == 0, scores.detach() + 0 * scores, scores)
+
+    steps = []
+    labels = np.zeros(3, np.int64)
+    made = craft(replace(order, target=Target(blind), frames=order.frames[:3], labels=labels), report=steps.append)
+    assert made.zero_gradients.tolist() == [2, 0, 0]
+    assert steps[0].metrics == {"zero gradients": pytest.approx(1 / 3)}
