@@ -77,6 +77,7 @@ def summarise(
         deadline_ms=facts.deadline_ms,
         queue=None if facts.open_loop is None else facts.open_loop.queue,
         power=read_power(Path(facts.folder)),
+        costs=facts.costs,
     )
 
 

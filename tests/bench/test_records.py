@@ -82,6 +82,8 @@ record_strategy = st.builds(
     sequence=st.none() | st.integers(0, 2**26 - 1),
     wait_ns=st.none() | times,
     detect_ns=st.none() | times,
+    twin=st.none() | st.sampled_from(["clean", "adversarial", "floats", "corrupted"]),
+    pair=st.none() | st.integers(0, 2**26 - 1),
 )
 
 
@@ -120,7 +122,7 @@ def test_a_usual_row_reads_as_it_should(tmp_path: Path) -> None:
     header, row = (tmp_path / "run" / "frames.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert row == (
-        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,"
+        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,,,"
     )
 
 
@@ -331,14 +333,14 @@ def test_all_files_together_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_folder_from_before_the_newer_columns_is_read(tmp_path: Path) -> None:
-    write(tmp_path / "run", RECORD._replace(sequence=3, wait_ns=5, detect_ns=7))
+    write(tmp_path / "run", RECORD._replace(sequence=3, wait_ns=5, detect_ns=7, twin="clean", pair=1))
     frames = tmp_path / "run" / "frames.csv"
     lines = [line.split(",") for line in frames.read_text().splitlines()]
-    for columns in (19, 20, 21, 22):
+    for columns in (19, 20, 21, 22, 24):
         frames.write_text("".join(",".join(line[:columns]) + "\n" for line in lines))
         (record,) = read_run(tmp_path / "run").records
-        assert record[:columns] == RECORD._replace(sequence=3, wait_ns=5, detect_ns=7)[:columns]
-        assert record[columns:] == (None,) * (22 - columns)
+        assert record[:columns] == RECORD._replace(sequence=3, wait_ns=5, detect_ns=7, twin="clean", pair=1)[:columns]
+        assert record[columns:] == (None,) * (24 - columns)
 
 
 def test_a_row_shorter_than_its_header_is_refused(tmp_path: Path) -> None:
