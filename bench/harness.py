@@ -260,7 +260,7 @@ class _Run:
             region = self._roi(frame.image)
             detect_ns = self._now_ns() - began_ns
         try:
-            return self._preprocess(frame.image, region), detect_ns
+            return self._preprocess(frame.image if frame.exact is None else frame.exact, region), detect_ns
         except RegionError as error:
             raise RegionError(f"{frame.name}: {error}") from None
 
@@ -305,6 +305,8 @@ class _Run:
                 sequence=sequence,
                 wait_ns=wait_ns,
                 detect_ns=detect_ns,
+                twin=frame.twin,
+                pair=frame.pair,
             )
             self._records.append(record)
             if contender is model:

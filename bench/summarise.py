@@ -29,6 +29,10 @@ from bench.summary import (
     RunSummary,
 )
 from bench.timeline import FrameRecord
+from bench.twins.costs import PathCosts
+from bench.twins.energy import energy_by_twin
+from bench.twins.summarise import summarise_twins
+from bench.twins.summary import FULL
 from bench.verdict import Evidence, NetworkEvidence, assess
 
 NANOSECONDS_PER_MS = 1e6
@@ -51,12 +55,14 @@ def summarise_run(
     queue: str | None = None,
     power: PowerRecord | None = None,
     full_times: FullTimes | None = None,
+    costs: PathCosts | None = None,
 ) -> RunSummary:
     """The figures of a run and the verdict on them; `gates` and `exits` are those of each network by name.
 
     `arrivals` is what the capture counted and `queue` where its frames waited, in open loop; `deadline_ms` is counted
-    from a frame's arrival; `power` is what the board's sensors said; `full_times` are those of each network by name.
-    Model and baseline are compared frame by frame (a bootstrap over pairs), never as two pools of times.
+    from a frame's arrival; `power` is what the board's sensors said; `full_times` are those of each network by name,
+    `costs` those of the model's paths, for figures of twins.  Model and baseline are compared frame by frame (a
+    bootstrap over pairs), never as two pools of times.
 
     Raises:
         ValueError: both networks have one name, so that their records cannot be told apart.
@@ -71,7 +77,19 @@ def summarise_run(
     ]
     of_arrivals = summarise_arrivals(frames, model, arrivals)
     of_deadline = None if deadline_ms is None else summarise_deadline(frames, model, deadline_ms, arrivals)
-    heat, energy = (None, None) if power is None else _observed(frames, model, baseline, power)
+    alone = baseline is None and not len(frames.of_network(model + FULL))
+    heat, energy = (None, None) if power is None else _observed(frames, model, alone, power)
+    of_twins, energy_findings = energy_by_twin(frames, model, power, energy, alone=alone)
+    number_of_gates, number_of_exits = gates.get(model, 0), (exits or {}).get(model, 1)
+    twins = summarise_twins(
+        frames,
+        model,
+        lambda rows: summarise_network(frames, model, number_of_gates, number_of_exits, rows=rows),
+        summarise_latency,
+        costs=costs,
+        deadline_ms=deadline_ms,
+        energy_mj=of_twins,
+    )
     evidence = Evidence(
         networks=tuple(_network_evidence(frames, summary) for summary in summaries),
         conditions=conditions,
@@ -82,7 +100,7 @@ def summarise_run(
         deadline=of_deadline,
         queue=queue,
         heat=heat,
-        of_energy=() if energy is None else tuple(energy.findings),
+        of_energy=(*(() if energy is None else energy.findings), *energy_findings),
     )
     return RunSummary(
         model=summaries[0],
@@ -94,6 +112,7 @@ def summarise_run(
         deadline=of_deadline,
         heat=heat,
         energy=energy,
+        twins=twins,
     )
 
 
@@ -103,16 +122,18 @@ def summarise_network(
     gates: int,
     exits: int = 1,
     full_times: Sequence[tuple[int, int]] | None = None,
+    rows: Rows | None = None,
 ) -> NetworkSummary:
     """The figures of one network with these numbers of gates and exits, from records in time order.
 
-    `full_times` are nanoseconds of this network and of the whole one without heads, on some of the frames.
+    `full_times` are nanoseconds of this network and of the whole one without heads, on some of the frames.  With `rows`,
+    from these of its rows alone.
 
     Warm-up frames are left out.  A failed frame has no latency and no path, and is a wrong answer: in use, no answer is
     no better than a wrong one.
     """
     frames = FrameTable.of(records)
-    measured = frames.of_network(network)
+    measured = frames.of_network(network) if rows is None else rows
     answered = _answered(frames, measured)
     predicted = frames.integers("predicted")
     routes = _Routes(frames, answered)
@@ -221,16 +242,16 @@ def _reduction(frames: FrameTable, model: str, baseline: str) -> Estimate | None
 
 
 def _observed(
-    frames: FrameTable, model: str, baseline: str | None, power: PowerRecord
+    frames: FrameTable, model: str, alone: bool, power: PowerRecord
 ) -> tuple[HeatSummary | None, EnergySummary | None]:
-    """Heat and energy of the measured frames.  Energy is not told apart where two networks take turns."""
+    """Heat and energy of the measured frames.  Energy is not told apart where networks take turns."""
     rows = frames.of_network(model)
     if not len(rows):
         return None, None
     starts = frames.began_ns[rows]
     ends = starts + frames.work_ns[rows]
     heat = summarise_heat(power.traces, (int(starts[0]), int(ends[-1])))
-    if baseline is not None or not (power.meters or power.problem):
+    if not alone or not (power.meters or power.problem):
         return heat, None
     routes, exits = frames.texts("route"), frames.integers("exit")[rows]
     several_exits = bool(exits.any())

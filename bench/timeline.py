@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from devices.sources.base import Twin
 from edge.runtime import Plan
 
 # Which span of a frame a time covers.  "inference": input tensor ready -> scores, policy and decisions included;
@@ -11,7 +12,7 @@ from edge.runtime import Plan
 # ("kernel" and "with-transfers" are for backends with a device of their own.)
 Scope = Literal["kernel", "inference", "with-transfers", "capture-to-result"]
 
-__all__ = ["FrameRecord", "Plan", "Scope"]
+__all__ = ["FrameRecord", "Plan", "Scope", "Twin"]
 
 
 class FrameRecord(NamedTuple):
@@ -25,8 +26,9 @@ class FrameRecord(NamedTuple):
     A frame that comes when it is asked for (closed loop) has neither `wait_ns` nor `sequence`, and `capture_ns` is what
     getting it took.  One that comes on its own (open loop) has the number of its arrival, so that a gap is a dropped
     frame, and the time it waited until it was taken; `capture_ns` is then how long before its arrival the driver says
-    it was taken.  `detect_ns` is the search for the region, where one was searched for.  New columns go to the end,
-    with a default: folders that were written before them are read.
+    it was taken.  `detect_ns` is the search for the region, where one was searched for.  `twin` is the version of the
+    frame that was shown, and `pair` the number that its versions share, where there are several.  New columns go to the
+    end, with a default: folders that were written before them are read.
     """
 
     frame: int
@@ -51,6 +53,8 @@ class FrameRecord(NamedTuple):
     sequence: int | None = None
     wait_ns: int | None = None
     detect_ns: int | None = None
+    twin: Twin | None = None
+    pair: int | None = None
 
     @property
     def capture_to_result_ns(self) -> int:

@@ -17,6 +17,7 @@ from bench.cli.pacing import add_pacing_arguments, deadline_ms, open_feed
 from bench.cli.report import add_output_arguments, conclude, summarise
 from bench.cli.showing import add_showing_arguments, check_showing, shown
 from bench.cli.streams import note
+from bench.cli.twins import add_twins_arguments, open_stream
 from bench.conditions import conditions_between, look
 from bench.contenders import BackendOptions, computes, open_contender
 from bench.feed import Feed
@@ -33,6 +34,8 @@ from bench.report.picture import check_picture
 from bench.spec import format_spec, parse_spec
 from bench.stopping import WITHOUT_HANG_UP, Stopping, surviving_hang_up
 from bench.summary import RunSummary
+from bench.twins.ceiling import references
+from bench.twins.costs import PathCosts
 from devices.boards.base import Board
 from devices.boards.detection import detect
 from devices.detector import SignDetector
@@ -51,6 +54,7 @@ examples:
   edgebench latency --model gusodrop --controller random:0.6 --seed 1 --frames 5000
   edgebench latency --model gusodrop --precision int8
   edgebench latency --model gusodrop --fps 30 --deadline 33ms --duration 2h
+  edgebench latency --model gusodrop --source recorded://attacked.npz
   edgebench latency --model ./my-bundle --duration 5m --out runs/monday --json
 
 Ctrl-C ends a run early and keeps what it measured; a lost connection does not end
@@ -69,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("fp32", "int8"), help="what the network computes in (short for the backend's option)")
     add("--frames", type=whole, metavar="N", help=f"stop after N frames (endless sources: {FRAMES_BY_DEFAULT})")
     add("--duration", type=duration, metavar="TIME", help="stop after this time: 30s, 5m, 2h")
+    add_twins_arguments(parser)
     add_pacing_arguments(parser)
     add_observing_arguments(parser)
     add_settings_arguments(parser)
@@ -109,13 +114,15 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
     if baseline is not None:
         _check_comparable(model, baseline)
     with ExitStack() as opened:
-        source, source_spec = make("sources", arguments.source)
+        source, source_spec, attack, mixed = open_stream(arguments, model)
         opened.enter_context(closing(source))
         feed, open_loop = open_feed(arguments, source, source_spec)
         opened.enter_context(settings_held(arguments.power_mode, arguments.lock_clocks, note))
         backend, backend_spec = _backend(arguments)
         controller, controller_spec = make("controllers", arguments.controller or model.manifest.controllers.default)
         contenders = [_contender(opened, model.name, model, backend, controller, arguments)]
+        if attack is not None and open_loop is None and not (mixed or arguments.alone):
+            contenders += references(contenders[0], controller, arguments.seed)
         of_baseline: NetworkFacts | None = None
         if baseline is not None:
             # A network against itself shows what the comparison can tell apart; its records need another name.
@@ -139,6 +146,8 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
             environment=asdict(board.environment()),
             open_loop=open_loop,
             deadline_ms=deadline_ms(arguments),
+            attack=attack,
+            costs=None if attack is None else PathCosts.of(model.network),
         )
         classes = _classes(source, model.manifest) if computes(backend) else None
         return _measure(arguments, facts, board, tuple(contenders), source, feed, model.manifest, classes)

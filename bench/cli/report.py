@@ -91,6 +91,7 @@ def summarise(
         queue=None if facts.open_loop is None else facts.open_loop.queue,
         power=read_power(Path(facts.folder)),
         full_times=full_times,
+        costs=facts.costs,
     )
 
 
