@@ -126,8 +126,8 @@ def summarise_network(
 ) -> NetworkSummary:
     """The figures of one network with these numbers of gates and exits, from records in time order.
 
-    `full_times` are nanoseconds of this network and of the whole one without heads, on some of the frames.  With `rows`,
-    from these of its rows alone.
+    `full_times` are nanoseconds of this network and of the whole one without heads, on some of the frames.  With
+    `rows`, from these of its rows alone.
 
     Warm-up frames are left out.  A failed frame has no latency and no path, and is a wrong answer: in use, no answer is
     no better than a wrong one.
