@@ -19,6 +19,8 @@ BUILD_S = 1.0
 CACHED_BUILD_S = 0.05
 FRAME_MEAN = 1.02
 FRAME_P99 = 1.10
+DECISIONS_TAX = 1.03
+INT8_RATIO = 0.40
 
 # Routes that are measured a second time: the highest of many medians is partly chance.
 AGAIN = 8
@@ -57,9 +59,14 @@ def settled(first: Sequence[RouteTax], again: Iterable[RouteTax]) -> list[RouteT
     return [second.get(measured.route, measured) for measured in first]
 
 
+def median_ratio(taxes: Iterable[RouteTax]) -> float:
+    """The median of the routes' ratios."""
+    return quantile([measured.tax.ratio for measured in taxes], 0.5)
+
+
 def judge_taxes(first: Sequence[RouteTax], again: Sequence[RouteTax]) -> list[Verdict]:
     """Median and worst of the taxes of one plan; the median is of all first measurements."""
-    median = quantile([measured.tax.ratio for measured in first], 0.5)
+    median = median_ratio(first)
     (last,) = worst(settled(first, again), 1)
     extra_us = (last.tax.ratio - 1) * last.tax.static_us
     return [

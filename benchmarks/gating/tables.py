@@ -30,12 +30,13 @@ def lines(section: Section, verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _plans(section: Section) -> Iterator[str]:
-    if not section.taxes:
+    everything = (*section.taxes, *section.int8, *section.decisions)
+    if not everything:
         return
     yield "Latency of a route over the same route as one static ONNX graph: medians of the routes' medians"
     yield "plan           routes  median  lowest   worst  worst route      all kept   none"
-    for plan in dict.fromkeys(measured.plan for measured in section.taxes):
-        taxes = of_plan(section.taxes, plan)
+    for plan in dict.fromkeys(measured.plan for measured in everything):
+        taxes = of_plan(everything, plan)
         ratios = [measured.tax.ratio for measured in taxes]
         # By the limits, which allow a short route more: not always the highest ratio.
         (last,) = worst(taxes, 1)
