@@ -25,7 +25,7 @@ from benchmarks.gating.imagenet import write_imagenet_bundle
 from benchmarks.gating.section import PARTS, Effort, Section, measure_section
 from benchmarks.gating.tables import lines
 from benchmarks.gating.verdict import judge
-from devices.boards.base import Environment
+from benchmarks.machine import machine_lines
 from devices.boards.detection import detect
 from edge.bundle import Bundle, open_bundle
 from edge.models import model_folder
@@ -55,17 +55,6 @@ def main() -> None:
                     document = Document(tuple(sys.argv[1:]), date, machine, tuple(sections))
                     arguments.json.write_text(write_document(document, asdict(environment)))
     print(f"\nmeasured in {(monotonic() - began) / 60:.1f} minutes")
-
-
-def machine_lines(environment: Environment) -> Iterator[str]:
-    """Where, with what and when."""
-    cores = environment.cores_usable
-    where = environment.board or environment.cpu_model or environment.architecture
-    behind = environment.virtual_machine or environment.container
-    packages = {name: environment.packages.get(name) for name in ("onnxruntime", "onnxruntime-gpu", "torch")}
-    versions = [f"{name} {version}" for name, version in packages.items() if version]
-    yield f"{where}, {len(cores) if cores else '?'} cores" + (f", behind {behind}" if behind else "")
-    yield ", ".join([f"Python {environment.python}", *versions, f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"])
 
 
 def _networks(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Bundle, Effort]]:

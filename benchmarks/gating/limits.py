@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from bench.statistics.quantiles import quantile
 from benchmarks.gating.turns import RouteTax, Tax
+from benchmarks.verdicts import Verdict, at_most
 
 MEDIAN_TAX = 1.005
 WORST_TAX = 1.02
@@ -24,16 +24,6 @@ INT8_RATIO = 0.40
 
 # Routes that are measured a second time: the highest of many medians is partly chance.
 AGAIN = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A figure, its limit, and whether it holds; `figure` says what it is and how it was formed."""
-
-    figure: str
-    value: str
-    limit: str
-    holds: bool
 
 
 def allowed_tax(static_us: float) -> float:
@@ -78,8 +68,3 @@ def judge_taxes(first: Sequence[RouteTax], again: Sequence[RouteTax]) -> list[Ve
             overrun(last.tax) <= 1,
         ),
     ]
-
-
-def at_most(figure: str, value: float, limit: float, form: str, unit: str = "") -> Verdict:
-    """The verdict on a figure that may not exceed its limit."""
-    return Verdict(figure, f"{value:{form}}{unit}", f"{limit:{form}}{unit}", value <= limit)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.gating import limits
-from benchmarks.gating.limits import Verdict, at_most, judge_taxes, median_ratio
+from benchmarks.gating.limits import judge_taxes, median_ratio
 from benchmarks.gating.plans import FUSED, INT8, INT8_FUSED
 from benchmarks.gating.section import Section, of_plan
+from benchmarks.verdicts import Verdict, at_most
 
 
 def judge(section: Section) -> list[Verdict]:
