@@ -10,6 +10,7 @@ import json
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def differences(native: Path, arm: Path) -> list[str]:
@@ -21,13 +22,16 @@ def differences(native: Path, arm: Path) -> list[str]:
             found.append(f"{folder.name} ran the {details['plan']} plan: {details['why']}")
     if _document(arm)["environment"]["architecture"] != "aarch64":
         found.append(f"{arm.name} did not run on aarch64")
+    # The full network's answers to the same frames, asked after the run.
+    if _document(native)["records"].get("full_answers") != _document(arm)["records"].get("full_answers"):
+        found.append("the full network answers otherwise on Arm")
     rows, others = _rows(native), _rows(arm)
     if len(rows) != len(others):
         found.append(f"{len(rows)} frames here, {len(others)} on Arm")
     for row, other in zip(rows, others, strict=False):
         found += [
             f"frame {row['frame']}: {column} {row[column]!r} here, {other[column]!r} on Arm"
-            for column in ("route", "exit", "predicted", "full_predicted", "error")
+            for column in ("route", "exit", "predicted", "error")
             if row[column] != other[column]
         ]
     return found
@@ -53,8 +57,8 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["warm_up"] == "0"]
 
 
-def _document(folder: Path) -> dict[str, dict[str, str]]:
-    document: dict[str, dict[str, str]] = json.loads((folder / "run.json").read_text())
+def _document(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "run.json").read_text())
     return document
 
 
