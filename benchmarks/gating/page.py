@@ -49,12 +49,12 @@ def placed(page: str, tables: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the tables go between two lines, {BEGIN} and {END}: write them into the page")
-    return f"{before}{begin}\n{tables}\n{end}{after}"
+    return f"{before}{begin}\n\n{tables}\n\n{end}{after}"
 
 
 def page_lines(document: Document) -> Iterator[str]:
     """Markdown: the machine, its load and the command, then every table that has rows."""
-    yield f"{document.date[:10]}, {'; '.join(document.machine)}."
+    yield ",\n".join(document.machine) + "."
     yield ""
     yield f"    {' '.join(('python -m benchmarks.gating', *document.command))}"
     sections = document.sections

@@ -220,7 +220,7 @@ def test_a_document_is_read_back_as_it_was_written() -> None:
 
 def test_the_page_states_machine_command_load_and_what_is_missed() -> None:
     text = "\n".join(page_lines(a_document()))
-    assert text.startswith("2026-11-23, a machine; Python.\n\n    python -m benchmarks.gating --pairs 50\n")
+    assert text.startswith("a machine,\nPython.\n\n    python -m benchmarks.gating --pairs 50\n")
     assert "| opening the network, loaded | 50 ms | 60 ms **missed** |" in text
     assert "| worst route | 1.020 | 1.001 (+5 us) |" in text
     assert "| toy, 32 px, 1 thread | int8 / fp32 | 1 | 0.310 | 0.310 | 0.310 (`1`, 5.00 ms) |" in text
@@ -230,7 +230,7 @@ def test_the_page_states_machine_command_load_and_what_is_missed() -> None:
 def test_tables_replace_what_stands_between_the_markers_and_nothing_else() -> None:
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nWords.\n"
     once = placed(page, "new")
-    assert once == f"# Title\n\n{BEGIN}\nnew\n{END}\n\nWords.\n"
+    assert once == f"# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\nWords.\n"
     assert placed(once, "newer") == once.replace("new", "newer")
     with pytest.raises(ValueError, match="write them into the page"):
         placed("# Title\n", "new")
