@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gating.turns import Image, Run, Scores
+from edge.backends.compose import compose, segment_inputs
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import compose, segment_inputs
 from edge.backends.onnxruntime.process import this_process
 from edge.bundle import open_bundle
 from edge.network import Network, Route, Segment

@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edge.backends.base import Backend, BackendError
+from edge.backends.compose import compose, segment_inputs
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime import fused
 from edge.backends.onnxruntime.backend import OnnxRuntime
-from edge.backends.onnxruntime.compose import compose, segment_inputs
 from edge.backends.onnxruntime.pieces import Pieces
 from edge.backends.onnxruntime.process import Process, this_process
 from edge.backends.onnxruntime.verify import routes_to_verify
