@@ -64,13 +64,9 @@ def find_library(machine: Machine) -> Library:
     """
     names = ("tensorrt",) if machine.jetson else ("tensorrt_rtx", "tensorrt")
     for name in names:
-        try:
-            return describe_library(importlib.import_module(name), name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise BackendError(f"{name} cannot be imported ({error}): {_advice(machine)}") from error
-        except ImportError as error:
-            raise BackendError(f"{name} cannot be imported ({error}): {_advice(machine)}") from error
+        module = _import(name, machine)
+        if module is not None:
+            return describe_library(module, name)
     raise BackendError(f"TensorRT ({' or '.join(names)}) is not installed: {_advice(machine)}")
 
 
@@ -118,6 +114,16 @@ def check_target(library: Library, target: str, machine: Machine) -> None:
             f"{library.name} {library.version} builds for the GPU of this machine alone ({here or 'none was found'}), "
             f"not for {target}: run this where the GPU is, or {_ELSEWHERE}"
         )
+
+
+def _import(name: str, machine: Machine) -> Any | None:
+    """The module, or None where it is not installed; one that is there and broken is an error."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            return None
+        raise BackendError(f"{name} cannot be imported ({error}): {_advice(machine)}") from error
 
 
 def _advice(machine: Machine) -> str:

@@ -16,8 +16,8 @@ _REDUCTIONS = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
 # The same in all sets from 17 to 20 in what stages use of them; AveragePool got dilations with 19.
 _UNCHANGED = (
     *("Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DequantizeLinear", "Div", "Flatten", "Gemm"),
-    *("GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "MatMul", "MaxPool", "Mul", "QuantizeLinear", "Relu"),
-    *("Reshape", "Sigmoid", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    *("GlobalAveragePool", "HardSigmoid", "HardSwish", "Identity", "MatMul", "MaxPool", "Mul", "QuantizeLinear"),
+    *("Relu", "Reshape", "Sigmoid", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
 )
 
 
@@ -32,8 +32,8 @@ def lowered(model: onnx.ModelProto, newest_opset: int, stage_id: str) -> onnx.Mo
         return model
     if newest_opset != _OLDER:
         raise BackendError(
-            f"stage {stage_id} uses opset {opset.version}, and this TensorRT reads {newest_opset} and older: export the "
-            "network with an older one"
+            f"stage {stage_id} uses opset {opset.version}, and this TensorRT reads {newest_opset} and older: export "
+            "the network with an older one"
         )
     from onnx import ModelProto, checker
 
@@ -75,6 +75,6 @@ def _lower(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto], stage_id:
 
 def _refused(stage_id: str, reason: str) -> BackendError:
     return BackendError(
-        f"stage {stage_id} cannot be said in opset {_OLDER}, the newest that this TensorRT reads ({reason}): export the "
-        f"network with opset {_OLDER}, or use TensorRT 10 or newer"
+        f"stage {stage_id} cannot be said in opset {_OLDER}, the newest that this TensorRT reads ({reason}): export "
+        f"the network with opset {_OLDER}, or use TensorRT 10 or newer"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from edge.backends.activations import RangeError
 from edge.backends.base import BackendError
@@ -110,6 +110,21 @@ def segment_part(models: PreparedModels, segment: Segment, precision: Precision)
     assert element in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8)
     model.graph.input.append(helper.make_tensor_value_info(IMAGE, element, inputs[0].shape))
     return Part(model, inputs, outputs)
+
+
+def whole_part(model: onnx.ModelProto) -> Part:
+    """A graph as it is, everything at its boundaries LINEAR."""
+    inputs, outputs = (tuple(map(_stated, side)) for side in (model.graph.input, model.graph.output))
+    return Part(model, inputs, outputs)
+
+
+def _stated(value: onnx.ValueInfoProto) -> Boundary:
+    from onnx import helper
+
+    tensor = value.type.tensor_type
+    element = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    shape = tuple(dimension.dim_value for dimension in tensor.shape.dim)
+    return Boundary(value.name, shape, cast(ElementType, element))
 
 
 def _boundary(spec: TensorSpec, precision: Precision) -> Boundary:

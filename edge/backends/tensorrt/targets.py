@@ -57,15 +57,15 @@ def choose_target(asked: str | None, machine: Machine) -> str:
     if asked is None:
         if here is None:
             raise BackendError(
-                "no GPU that CUDA can use was found here to build engines for: install NVIDIA's driver, or name another "
-                "machine's GPU, for example --target sm86"
+                "no GPU that CUDA can use was found here to build engines for: install NVIDIA's driver, or name "
+                "another machine's GPU, for example --target sm86"
             )
         return here
     target = parse_target(asked)
     if target != here and target in JETSONS:
         raise BackendError(
-            f"engines for {target} (Jetson {JETSONS[target]}) can only be built on that board, by its own TensorRT: run "
-            "the same command there, without --target"
+            f"engines for {target} (Jetson {JETSONS[target]}) can only be built on that board, by its own TensorRT: "
+            "run the same command there, without --target"
         )
     if target != here and machine.jetson:
         raise BackendError(
