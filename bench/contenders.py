@@ -51,7 +51,10 @@ def open_contender(
     copy(controller).attach(models.network, random)
     opened = backend.open(models, threads)
     try:
-        runtime = Runtime(models.network, opened, controller, random=random)
+        # A device may decide by itself, and so run whole frames.
+        whole_frames = getattr(opened, "runtime", None)
+        runtime = whole_frames(controller, random) if whole_frames is not None else None
+        runtime = runtime or Runtime(models.network, opened, controller, random=random)
         checked = computes(backend) and _decides(controller, models.network)
         reference = Runtime(models.network, opened, KeepAll()) if checked else None
     except BaseException:

@@ -62,8 +62,9 @@ class DoubleEvent:
         self._device.drain(until=lambda: not self._ahead)
 
     def since_ns(self, earlier: DoubleEvent) -> int:
-        assert self.at_ns is not None and not self._ahead, "asked for the time of an event that was not passed"
-        assert earlier.at_ns is not None and not earlier._ahead, "asked for the time of an event that was not passed"
+        for event in (self, earlier):
+            assert event.at_ns is not None, "asked for the time of an event that was never passed"
+            assert not event._ahead, "asked for the time of an event that is still ahead"
         return self.at_ns - earlier.at_ns
 
     def _passed(self) -> None:
@@ -222,6 +223,9 @@ class DoubleGraphs:
         kept = bool(uniform < probability)
         at(route, 4 * gate + 4).view(np.int32)[gate] = kept if is_number else -1
         self.values[keep], self.values[drop] = kept, not kept
+
+    def _take_exit(self, index: int, taken: int) -> None:
+        at(taken, 4).view(np.int32)[0] = index
 
     def _decide_exit(self, go_on: int, scores: int, classes: int, threshold: float, index: int, taken: int) -> None:
         found = at(scores, 4 * classes).view(np.float32).astype(np.float64)

@@ -1,8 +1,8 @@
-"""The CUDA layer on a device that does nothing until somebody waits: every route and exit, and what is enqueued when."""
+"""The CUDA layer on a device that does nothing until somebody waits: every route and exit, and what is asked when."""
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -201,7 +201,7 @@ def test_memory_does_not_overlap_and_is_aligned(bundles):
         spans += [(start, largest // 4) for start in plan.kept.values()]
         spans += [(plan.scratch.start, plan.scratch.size)]
         spans.sort()
-        for (start, size), (following, _) in zip(spans, spans[1:], strict=False):
+        for (start, size), (following, _) in pairwise(spans):
             assert start + size <= following
             assert following % ALIGNMENT_BYTES == 0
         assert spans[-1][0] + spans[-1][1] <= plan.size_bytes
@@ -218,9 +218,13 @@ def test_no_memory_is_one_sentence(bundles):
 def test_a_fault_ends_the_run_in_one_sentence_and_holds(bundles, call):
     device = DoubleDevice(break_at=(call, 8))
     runtime = Runtime(bundles["gated"].network, opened(bundles["gated"], device), GuSoDrop(), random=GateRandom(1))
-    with pytest.raises(DeviceLostError, match=r"Double stopped working \(an illegal memory access was encountered\)"):
+
+    def run_on() -> None:
         for seed in range(20):
             runtime.infer(image(seed))
+
+    with pytest.raises(DeviceLostError, match=r"Double stopped working \(an illegal memory access was encountered\)"):
+        run_on()
     before = list(device.log)
     with pytest.raises(DeviceLostError):
         runtime.infer(image())
@@ -239,7 +243,8 @@ def test_a_closed_backend_says_so(bundles):
 def test_the_reference_and_the_network_share_a_device(bundles):
     backend = opened(bundles["gated"])
     network = bundles["gated"].network
-    runtime, reference = Runtime(network, backend, GuSoDrop(), random=GateRandom(3)), Runtime(network, backend, KeepAll())
+    runtime = Runtime(network, backend, GuSoDrop(), random=GateRandom(3))
+    reference = Runtime(network, backend, KeepAll())
     judge = Runtime(network, OnnxRuntime(plan="staged").open(bundles["gated"], 1), KeepAll())
     for seed in range(4):
         runtime.infer(image(seed))

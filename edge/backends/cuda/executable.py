@@ -8,11 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends.base import Features
+from edge.backends.cuda.device import Device
 from edge.backends.cuda.memory import Call
 from edge.network import Segment
 
 if TYPE_CHECKING:
     from edge.backends.cuda.backend import OpenedCuda
+
+
+class Marks:
+    """Where in the stream one launch began, where its stages ended, and where its scores had reached the host."""
+
+    __slots__ = ("done", "kernels_begin", "kernels_end")
+
+    def __init__(self, device: Device) -> None:
+        self.kernels_begin, self.kernels_end, self.done = device.event(), device.event(), device.event()
 
 
 class CudaExecutable:
@@ -24,11 +34,12 @@ class CudaExecutable:
     def __init__(self, owner: OpenedCuda, segment: Segment) -> None:
         self.segment = segment
         self.plan: str = owner.plan
+        # The policy's frame is that of the segments after it.
+        self._looks_ahead = segment.head == owner.network.policy
         self.stage_count = len(segment.stages) + 1
         self.follower: CudaExecutable | None = None
         self._owner = owner
-        device = owner.device
-        self.kernels_begin, self.kernels_end, self.done = device.event(), device.event(), device.event()
+        self.marks = Marks(owner.device)
         self._answer = owner.answer(segment.head)
         # Where it reads decides which graph: nearly always the same place.
         self._calls: dict[int, tuple[tuple[Call, ...], int]] = {}
@@ -36,14 +47,14 @@ class CudaExecutable:
     def run(self, features: Features) -> tuple[Features | None, NDArray[np.float32]]:
         owner = self._owner
         with owner.guarded:
-            source = features if isinstance(features, int) else owner.arrive(features, self)
+            source = features if isinstance(features, int) else owner.arrive(features, keep=self._looks_ahead)
             if not owner.started_early(self, source):
                 self.launch(source)
             behind = self.calls(source)[1]
             owner.ran(self)
             if owner.speculates and self.follower is not None:
                 owner.start_early(self.follower, behind)
-            self.done.wait()
+            self.marks.done.wait()
         return (behind if self.segment.continues else None), self._answer.copy()
 
     def launch(self, source: int) -> None:
@@ -52,14 +63,15 @@ class CudaExecutable:
         self.plan = owner.plan
         graph = owner.graph(self, source)
         stream = owner.stream
-        self.kernels_begin.record(stream)
+        marks = self.marks
+        marks.kernels_begin.record(stream)
         if graph is not None:
             graph.launch(stream)
         else:
             owner.enqueue(self.calls(source)[0])
-        self.kernels_end.record(stream)
+        marks.kernels_end.record(stream)
         owner.send_scores(self.segment.head)
-        self.done.record(stream)
+        marks.done.record(stream)
 
     def calls(self, source: int) -> tuple[tuple[Call, ...], int]:
         """What it enqueues when it reads there, and where its features are then."""

@@ -14,6 +14,10 @@ class CaptureError(Exception):
     """Something that was enqueued cannot be part of a graph; the device goes on."""
 
 
+class GraphMemoryError(Exception):
+    """There is no memory for another graph."""
+
+
 class Graph(Protocol):
     """Work that was captured and is started as one."""
 
@@ -33,6 +37,7 @@ class Graphs(Protocol):
 
         Raises:
             CaptureError: it cannot be captured.
+            GraphMemoryError: there is no memory for it.
         """
 
 

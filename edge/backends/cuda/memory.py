@@ -100,7 +100,8 @@ def plan_memory(network: Network, stages: Mapping[str, CudaStage]) -> MemoryPlan
     scores = {head: take_answer(stages[head].output_bytes) for head in decisions}
     route, taken = take_answer(gates * FLOAT_BYTES), take_answer(FLOAT_BYTES)
     answers = Span(start, end - start)
-    largest = max(stages[stage].output_bytes for stage in trunk)
+    # The frame too: a stage is tried out on whatever lies there.
+    largest = max(frame_bytes, *(stages[stage].output_bytes for stage in trunk))
     turns = (take(largest).start, take(largest).start)
     kept = {head: take(size).start for head, size in _kept_bytes(network, stages).items()}
     scratch = take(max(stage.scratch_bytes for stage in stages.values()))
