@@ -1,4 +1,4 @@
-"""`edgebench export`: a trained network as a bundle."""
+"""`edgebench export`: a trained network as a bundle, or a bundle as engines for a GPU."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.cli.bundling import (
     prepare,
     show_delivery,
 )
+from bench.cli.engines import add_engine_arguments, build_engines
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
 from bench.cli.train import find_recipe, is_recipe
@@ -21,21 +22,32 @@ EPILOG = """\
 examples:
   edgebench export work/gusodrop-gtsrb.pt --data ~/edgebench-data --out gusodrop --verify
   edgebench export gusodrop-gtsrb --work work --out gusodrop
+  edgebench export gusodrop --format tensorrt --precision int8
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument(
-        "trained", metavar="TRAINED", help="the file that edgebench train left, or its recipe together with --work"
+        "trained",
+        metavar="MODEL",
+        help="the file that edgebench train left, or its recipe together with --work; for tensorrt a network or bundle",
+    )
+    parser.add_argument(
+        "--format", choices=("bundle", "tensorrt"), default="bundle", help="what to make of it (default bundle)"
     )
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="the work folder of the training")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets, for the accuracy ($EDGEBENCH_DATA)")
-    add_bundle_arguments(parser)
+    add_bundle_arguments(parser, needs_out=False)
+    add_engine_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the bundle of a finished training."""
+    """Write the bundle of a finished training, or build the engines of a bundle."""
+    if arguments.format == "tensorrt":
+        return build_engines(arguments)
+    if arguments.out is None:
+        raise RequestError("usage", "a bundle needs a folder to be written to", "Name it with --out.")
     prepare(arguments)
     path = _trained_file(arguments.trained, arguments.work)
     data = data_folder(arguments)

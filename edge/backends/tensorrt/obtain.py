@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edge.backends.base import BackendError
 from edge.backends.models import StageModels
 from edge.backends.tensorrt.builder import Builder
 from edge.backends.tensorrt.engine_cache import BuiltFor, EngineCache, Timings, UnusableError, cache_of, timings_of
@@ -43,7 +44,8 @@ class SingleGraph:
 class Request:
     """What is to be built: every stage, and on request fused segments and the whole network as one graph.
 
-    `target` is a compute capability ("sm86"), None for the GPU of this machine.
+    `target` is a compute capability ("sm86"), None for the GPU of this machine.  Without `cache` nothing is loaded or
+    kept, with `rebuild` nothing is loaded.
     """
 
     precision: Precision
@@ -51,6 +53,7 @@ class Request:
     segments: Sequence[Segment] = ()
     single_graph: SingleGraph | None = None
     cache: bool = True
+    rebuild: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -94,6 +97,10 @@ def obtain(
     target = choose_target(request.target, machine)
     library = library or find_library(machine)
     check_target(library, target, machine)
+    if request.single_graph is not None and not library.strongly_typed:
+        raise BackendError(
+            f"{library.name} {library.version} cannot build a network with If in it: that needs TensorRT 10 or newer"
+        )
     device = machine.device.name if machine.device is not None and machine.device.target == target else ""
     work = _Work(models, request, library, target, device)
     parts = work.parts()
@@ -147,7 +154,7 @@ class _Work:
     def loaded(self, parts: Mapping[str, _Wanted]) -> tuple[dict[str, Engine], list[str]]:
         """What the cache has, and why it has not the rest, a line for each reason."""
         cache = self._cache()
-        if cache is None:
+        if cache is None or self.request.rebuild:
             return {}, []
         found: dict[str, Engine] = {}
         reasons: Counter[str] = Counter()
