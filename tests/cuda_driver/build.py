@@ -48,7 +48,19 @@ def build_driver(folder: Path, toolkit: Path) -> None:
     kernels = folder / "kernels.o"
     run("g++", "-O1", "-fPIC", "-DON_HOST", "-x", "c++", "-c", str(KERNELS), "-o", str(kernels), include)
     sources = [str(HERE / f"fake_driver{part}.c") for part in ("", "_graphs", "_lookup", "_missing")]
-    run(*STUB, "-O1", "-o", str(folder / "libcuda.so.1"), *sources, str(kernels), "-ldl", "-lm", "-lstdc++")
+    run(
+        *STUB,
+        "-O1",
+        "-w",
+        "-o",
+        str(folder / "libcuda.so.1"),
+        include,
+        *sources,
+        str(kernels),
+        "-ldl",
+        "-lm",
+        "-lstdc++",
+    )
 
 
 def build_pycuda(folder: Path, toolkit: Path) -> None:

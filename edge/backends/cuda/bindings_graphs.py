@@ -107,6 +107,11 @@ class BindingsGraphs:
         return found[2], list(found[3] or ())
 
     def _compiled(self) -> dict[str, Any]:
+        (module,) = self._call("cuModuleLoadData", self._code())
+        return {name: self._call("cuModuleGetFunction", module, name.encode())[0] for name in _PARAMETERS}
+
+    def _code(self) -> bytes:
+        """The kernels in PTX, for this device."""
         from cuda.bindings import nvrtc
 
         def call(name: str, *arguments: Any) -> tuple[Any, ...]:
@@ -121,8 +126,7 @@ class BindingsGraphs:
         (size,) = call("nvrtcGetPTXSize", program)
         code = b" " * size
         call("nvrtcGetPTX", program, code)
-        (module,) = self._call("cuModuleLoadData", code)
-        return {name: self._call("cuModuleGetFunction", module, name.encode())[0] for name in _PARAMETERS}
+        return code
 
     def _newest(self, name: str, suffix: str = "_v2") -> str:
         """The form of a call that takes data of edges: CUDA 13 has it under the plain name, 12 under another."""

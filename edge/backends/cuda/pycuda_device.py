@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,9 @@ class PycudaDevice:
         self._context.push()
         self._allocations: list[Any] = []
         self._streams: list[Any] = []
+        self._closed = False
+        # pycuda aborts a process that ends with a context in use, whatever it ends with.
+        atexit.register(self.close)
 
     def allocate(self, size_bytes: int) -> int:
         self._allocations.append(self._cuda.mem_alloc(size_bytes))
@@ -89,10 +93,16 @@ class PycudaDevice:
         found.synchronize()
 
     def close(self) -> None:
-        for allocation in self._allocations:
-            allocation.free()
-        self._allocations, self._streams = [], []
-        self._context.pop()
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        try:
+            for allocation in self._allocations:
+                allocation.free()
+        finally:
+            self._allocations, self._streams = [], []
+            self._context.pop()
 
 
 class PycudaEvent:
