@@ -51,7 +51,7 @@ class Builder:
         network = builder.create_network(self._library.network_flags())
         parser = trt.OnnxParser(network, self._logger)
         if not parser.parse(part.model.SerializeToString()):
-            said = [_parser_said(parser.get_error(index)) for index in range(parser.num_errors)]
+            said = [" ".join(str(parser.get_error(index)).split()) for index in range(parser.num_errors)]
             raise self._refused(what, "cannot read", said)
         self._declare(network, part, what)
         config = builder.create_builder_config()
@@ -109,11 +109,6 @@ class Builder:
             f"{self._library.name} {self._library.version} {reason} {what} for {self._target} in {self._precision}"
             f"{words}{memory}"
         )
-
-
-def _parser_said(error: Any) -> str:
-    """`Det (node 3): UNSUPPORTED_NODE checkDet`: what of it a person can use."""
-    return f"{error.desc()} (node {error.node()}, {error.code().name})"
 
 
 def _is_about_memory(line: str) -> bool:

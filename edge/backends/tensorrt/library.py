@@ -20,7 +20,7 @@ OLDEST = (8, 5)
 _ON_A_JETSON = (
     "install it with sudo apt install python3-libnvinfer, and make the virtual environment with --system-site-packages"
 )
-_ELSEWHERE = "install it with pip install 'edgebench[tensorrt]'"
+_ELSEWHERE = "install it with pip install tensorrt-rtx-cu13"
 
 
 @dataclass(frozen=True, slots=True)
