@@ -62,7 +62,6 @@ def test_every_stage(name: str, precision: Precision, target: str, library: Libr
     for stage in bundle.network.stages:
         part = stage_part(prepared, stage, precision)
         plan = builder.build(part, stage).plan
-        assert plan.startswith(b"ftrt")
         # Weights are in it: in int8 a byte each at least.
         assert len(plan) > bundle.network.stages[stage].parameters * {"fp32": 4, "fp16": 2, "int8": 1}[precision] * 0.9
         assert builder.seen == {
