@@ -28,7 +28,7 @@ from bench.summary import (
     PathSummary,
     RunSummary,
 )
-from bench.timeline import FrameRecord
+from bench.timeline import FrameRecord, Scope
 from bench.verdict import Evidence, NetworkEvidence, assess
 
 NANOSECONDS_PER_MS = 1e6

@@ -25,6 +25,7 @@ class OpenedCuda:
 
     Args:
         graphs: who captures graphs; None enqueues stage by stage.
+        fuse: who makes one stage of a whole segment, for `static`; None where nobody can.
         identity: what `describe` says of who computes the stages.
 
     Raises:
@@ -39,9 +40,11 @@ class OpenedCuda:
         graphs: ConditionalGraphs | None,
         options: CudaOptions,
         identity: Mapping[str, str],
+        fuse: Callable[[Segment], CudaStage] | None = None,
     ) -> None:
         self.network, self.device, self.options = network, device, options
-        self.stages = stages
+        self.stages = dict(stages)
+        self._fuse = fuse
         self.speculates = options.exits == "speculative"
         self._capturing: Graphs | None = graphs if options.graphs else None
         self.conditional = graphs
@@ -102,6 +105,25 @@ class OpenedCuda:
         with self.guarded:
             self.graph(executable, self._likely_source(segment))
         executable.plan = self.plan
+        return executable
+
+    def static(self, segment: Segment) -> CudaExecutable:
+        """A segment from the image to an answer as one stage: what a static network would take.
+
+        Raises:
+            BackendError: nobody makes one, or it needs more scratch than there is.
+        """
+        if self._fuse is None:
+            raise BackendError("this backend makes no static network to compare with")
+        name = f"static {'+'.join((*segment.stages, segment.head))}"
+        stage = self.stages[name] = self._fuse(segment)
+        with self.guarded:
+            spare = self.device.allocate(stage.scratch_bytes)
+            stage.lend(spare)
+            executable = CudaExecutable(self, segment)
+            target = self.answers + self.memory.scores[segment.head].start
+            executable.place(self.input_at, (Call(name, self.input_at, target),))
+            self.graph(executable, self.input_at)
         return executable
 
     def tried(self, segment: Segment) -> CudaExecutable:

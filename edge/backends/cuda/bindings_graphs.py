@@ -47,7 +47,8 @@ class BindingsGraphs:
 
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
         driver = self._driver
-        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        # Who computes a stage may take memory on the way, which stays its own.
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         self._call("cuStreamBeginCapture", stream.handle, mode)
         try:
             work()
@@ -86,7 +87,7 @@ class BindingsGraphs:
         (node,) = self._call(self._newest("cuGraphAddNode"), graph, before, None, len(before), parameters)
         body = parameters.conditional.phGraph_out[0]
         inside = self._device.stream()
-        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         self._call("cuStreamBeginCaptureToGraph", inside.handle, body, None, None, 0, mode)
         try:
             yield inside

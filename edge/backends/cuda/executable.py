@@ -73,6 +73,10 @@ class CudaExecutable:
         owner.send_scores(self.segment.head)
         marks.done.record(stream)
 
+    def place(self, source: int, calls: tuple[Call, ...]) -> None:
+        """Let it enqueue other calls than its segment's when it reads there."""
+        self._calls[source] = (calls, source)
+
     def calls(self, source: int) -> tuple[tuple[Call, ...], int]:
         """What it enqueues when it reads there, and where its features are then."""
         found = self._calls.get(source)

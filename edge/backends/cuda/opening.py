@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter_ns
 
 import numpy as np
@@ -14,7 +14,7 @@ from edge.backends.cuda.device import Device
 from edge.backends.cuda.graphs import ConditionalGraphs
 from edge.backends.cuda.options import CudaOptions
 from edge.backends.cuda.stages import CudaStage
-from edge.network import Network
+from edge.network import Network, Segment
 
 # A driver of CUDA 12.4 is the first that has IF nodes.
 CONDITIONS_FROM = 12040
@@ -28,11 +28,13 @@ def open_network(
     options: CudaOptions,
     identity: Mapping[str, str],
     graphs: ConditionalGraphs | None = None,
+    fuse: Callable[[Segment], CudaStage] | None = None,
 ) -> OpenedCuda:
     """The network on the device, exits decided in the way that was asked for, or that took less time.
 
     Args:
         graphs: who captures graphs; cuda-python where it is not given.
+        fuse: who makes one stage of a whole segment.
 
     Raises:
         BackendError: the device has not the memory, or cannot decide by itself as was asked.
@@ -40,7 +42,7 @@ def open_network(
     graphs = graphs or open_graphs(device)
     if options.decides_on_device:
         _check_conditions(device, graphs, options)
-    opened = OpenedCuda(network, stages, device, graphs, options, identity)
+    opened = OpenedCuda(network, stages, device, graphs, options, identity, fuse)
     if options.exits == "measured":
         opened.speculates = len(network.exits) > 1 and speculation_pays(opened)
     return opened

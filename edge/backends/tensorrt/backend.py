@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.backends.cuda.backend import OpenedCuda
 from edge.backends.cuda.opening import open_network
@@ -16,6 +17,7 @@ from edge.backends.tensorrt.engines import PRECISIONS, Engines, Precision
 from edge.backends.tensorrt.library import Library, find_library
 from edge.backends.tensorrt.obtain import Request, obtain
 from edge.backends.tensorrt.targets import read_machine
+from edge.network import Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +49,22 @@ class TensorRT(CudaOptions):
         engines = obtain(models, Request(self.precision, cache=self.cache), machine=machine, library=library).engines
         device = open_device(self.wait)
         try:
-            stages = engine_stages(engines, library)
+            runtime = library.module.Runtime(library.module.Logger(library.module.Logger.ERROR))
+            stages = engine_stages(engines, library, runtime)
         except BaseException:
             device.close()
             raise
-        return open_network(models.network, stages, device, self, _identity(engines))
+
+        def fuse(segment: Segment) -> CudaStage:
+            request = Request(self.precision, segments=[segment], cache=self.cache)
+            engine = obtain(models, request, machine=machine, library=library).engines.segments[segment]
+            return EngineStage("+".join(segment.stages), engine, library, runtime)
+
+        return open_network(models.network, stages, device, self, _identity(engines), fuse=fuse)
 
 
-def engine_stages(engines: Engines, library: Library) -> Mapping[str, CudaStage]:
-    """A stage for every engine."""
-    trt = library.module
-    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+def engine_stages(engines: Engines, library: Library, runtime: Any) -> Mapping[str, CudaStage]:
+    """A stage for every engine; `runtime` is TensorRT's."""
     return {name: EngineStage(name, engine, library, runtime) for name, engine in engines.stages.items()}
 
 
