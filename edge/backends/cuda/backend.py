@@ -85,9 +85,9 @@ class OpenedCuda:
     def _prepare(self) -> None:
         """Views of what is shared with the device, so that no frame makes any."""
         memory, host = self.memory, self._host_answers
-        mapped = self._host_input.address is not None and host.address is not None
-        self.input_at = self._host_input.address if mapped else self.base + memory.input.start
-        self.answers = host.address if mapped else self.base + memory.answers.start
+        mapped_input, mapped_answers = self._host_input.address, host.address
+        self.input_at = self.base + memory.input.start if mapped_input is None else mapped_input
+        self.answers = self.base + memory.answers.start if mapped_answers is None else mapped_answers
         self._frame_bytes = self._host_input.array[: memory.frame_bytes]
         self._frame = self._frame_bytes.view(np.float32)
         self._uniforms = self._host_input.array[memory.uniforms - memory.input.start :].view(np.float32)

@@ -18,7 +18,7 @@ from edge.controllers.confidence import Confidence
 from edge.controllers.gusodrop import GuSoDrop
 from edge.network import Network, Route
 from edge.randomness import GateRandom
-from edge.runtime import FrameError, Inference, Timings
+from edge.runtime import FrameError, Inference, Plan, Timings
 
 if TYPE_CHECKING:
     from edge.backends.cuda.backend import OpenedCuda
@@ -99,7 +99,7 @@ class DecidedRuntime:
                 raise FrameError(f"the scores of route {route or '-'} at exit {index} are not finite numbers")
         spans = policy_done - began, decided - policy_done, ended - decided, ended - began
         timings = Timings(*spans, backend.device_times())
-        plan = "cold" if cold else "fused"
+        plan: Plan = "cold" if cold else "fused"
         return Inference(scores[taken], taken, route, plan, timings, taken, MappingProxyType({}))
 
     def close(self) -> None:

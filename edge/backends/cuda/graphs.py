@@ -50,10 +50,8 @@ class ConditionalGraphs(Graphs, Protocol):
     def when(self, condition: int, stream: Stream) -> AbstractContextManager[Stream]:
         """A part of the graph that runs if the condition holds: what is enqueued into the stream that this gives."""
 
-    def launch_kernel(
-        self, name: str, stream: Stream, threads: int, arguments: tuple[tuple[object, type], ...]
-    ) -> None:
-        """Enqueue one block of a kernel of this package; arguments with their ctypes."""
+    def launch_kernel(self, name: str, stream: Stream, *arguments: int | float) -> None:
+        """Enqueue a kernel of decide.cu, given its arguments in their order."""
 
 
 class KeptGraphs:
