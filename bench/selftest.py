@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.base import Backend, Executable
+from edge.backends.base import Backend, Executable, Features
 from edge.controllers.base import all_routes
 from edge.network import Network, Route, Segment
 
@@ -85,7 +85,8 @@ def _worst(
 
 
 def _scores(chain: Sequence[Executable], image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    features, found = image, []
+    features: Features | None = image
+    found = []
     for executable in chain:
         features, scores = executable.run(features)
         found.append(scores)

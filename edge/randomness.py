@@ -41,7 +41,8 @@ class GateRandom:
         """Numbers (count,) in [0, 1) for gates that are drawn elsewhere: those that `route` would have used."""
         drawn = np.array(self._taken(count), np.float32)
         # Rounding may not make one of them 1, which would drop a gate that is always kept.
-        return np.minimum(drawn, np.nextafter(np.float32(1), np.float32(0)))
+        below_1: NDArray[np.float32] = np.minimum(drawn, np.nextafter(np.float32(1), np.float32(0)))
+        return below_1
 
     def route(self, keep: Sequence[float]) -> Route:
         """One route, gate i open with probability keep[i].

@@ -127,7 +127,7 @@ class BindingsGraphs:
         (size,) = call("nvrtcGetPTXSize", program)
         code = b" " * size
         call("nvrtcGetPTX", program, code)
-        return code
+        return bytes(code)
 
     def _newest(self, name: str, suffix: str = "_v2") -> str:
         """The form of a call that takes data of edges: CUDA 13 has it under the plain name, 12 under another."""

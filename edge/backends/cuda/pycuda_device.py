@@ -123,4 +123,4 @@ class PycudaEvent:
 
     def since_ns(self, earlier: Event) -> int:
         assert isinstance(earlier, PycudaEvent)
-        return round(self.event.time_since(earlier.event) * 1e6)
+        return round(float(self.event.time_since(earlier.event)) * 1e6)
