@@ -199,6 +199,7 @@ def test_an_operator_that_the_older_set_has_not(bundle: Bundle) -> None:
 
 @pytest.mark.data
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", shipped())
 def test_int8_costs_no_accuracy(name: str, data_folder: Path) -> None:
     """At most 0.5 points on test images, on the graph that TensorRT gets; the answers are the same almost always."""
