@@ -5,7 +5,7 @@ TEST := .venv-test
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: latency test system-packages lint types contracts test-oldest aarch64 format clean
+.PHONY: latency test system-packages cuda-driver lint types contracts test-oldest aarch64 format clean
 
 latency: $(VENV)/installed
 	$(VENV)/bin/edgebench latency --model gusodrop
@@ -36,6 +36,10 @@ system-packages:
 	elif ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; }; then \
 		echo "system-packages: apt-get failed; the tests of GStreamer are skipped"; \
 	fi
+
+# pycuda, and a CUDA driver that runs on the processor, for the tests of the CUDA layer; minutes, once.
+cuda-driver: $(TEST)/installed
+	$(TEST)/bin/python tests/cuda_driver/build.py $(TEST)/cuda-driver
 
 lint: $(TEST)/installed
 	$(TEST)/bin/ruff check .

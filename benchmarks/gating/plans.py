@@ -81,7 +81,7 @@ def _way(plan: str, bundle: Bundle, threads: int, static: StaticNetworks) -> Cal
         return static.route
     if plan == CONDITIONAL:
         return ConditionalNetwork(bundle, this_process()).run
-    backend = OnnxRuntime(plan).open(bundle, threads)
+    backend = OnnxRuntime(plan=plan).open(bundle, threads)
     used = backend.describe()
     if used["plan"] != plan:
         raise WrongScoresError(f"{bundle.name} cannot be run as {plan}: {used['why']}")

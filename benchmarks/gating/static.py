@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.gating.turns import Image, Run, Scores
+from edge.backends.compose import IMAGE, compose, segment_inputs
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import IMAGE, compose, segment_inputs
 from edge.backends.onnxruntime.process import keep_exact, this_process
 from edge.backends.onnxruntime.quantise import quantised
 from edge.bundle import open_bundle
