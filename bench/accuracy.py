@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.statistics.proportion import wilson_interval
 from bench.summary import Estimate
+from edge.controllers.base import Controller
 from edge.preprocess import Preprocessor
 from edge.runtime import FrameError, Runtime
 
@@ -39,3 +40,45 @@ def measure_accuracy(
     share = right / (len(images) * draws)
     low, high = wilson_interval(share, len(images))
     return Estimate(share, low, high, len(images))
+
+
+class EveryExit(Controller):
+    """Goes through every exit to the end and keeps what each answers: beside a controller of gates, or by itself."""
+
+    def start(self) -> None:
+        self.answers: list[int] = []
+
+    def wants(self, exit_index: int) -> bool:
+        return True
+
+    def at_exit(self, exit_index: int, scores: NDArray[np.float32]) -> bool:
+        self.answers.append(int(scores.argmax()))
+        return False
+
+    def at_end(self, exit_index: int, scores: NDArray[np.float32]) -> int:
+        self.answers.append(int(scores.argmax()))
+        return exit_index
+
+
+def measure_exits(
+    runtime: Runtime,
+    asked: EveryExit,
+    preprocess: Preprocessor,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Estimate]:
+    """The share of right answers of every exit, first to last, each on all of `images`, with Wilson's interval.
+
+    `runtime` has `asked` among its controllers; images and labels are those of `measure_accuracy`.
+    """
+    exits = len(runtime.network.exits)
+    right = np.zeros(exits, np.int64)
+    for done, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        report(done, len(images))
+        with suppress(FrameError):
+            runtime.infer(preprocess(image))
+            right += np.array(asked.answers) == label
+    report(len(images), len(images))
+    shares = (right / len(images)).tolist()
+    return [Estimate(share, *wilson_interval(share, len(images)), len(images)) for share in shares]

@@ -11,7 +11,6 @@ from edge.backends.models import StageModels
 from edge.controllers.base import Controller
 from edge.controllers.composed import decides_exits, decides_gates
 from edge.controllers.constant import KeepAll
-from edge.network import Network
 from edge.randomness import GateRandom
 from edge.runtime import Runtime
 
@@ -51,16 +50,15 @@ def open_contender(
     copy(controller).attach(models.network, random)
     opened = backend.open(models, threads)
     try:
-        runtime = Runtime(models.network, opened, controller, random=random)
-        checked = computes(backend) and _decides(controller, models.network)
+        # A device may decide by itself, and so run whole frames.
+        whole_frames = getattr(opened, "runtime", None)
+        runtime = whole_frames(controller, random) if whole_frames is not None else None
+        runtime = runtime or Runtime(models.network, opened, controller, random=random)
+        early = len(models.network.exits) > 1 and decides_exits(controller)
+        drops = bool(models.network.gates) and decides_gates(controller)
+        checked = computes(backend) and (drops or early)
         reference = Runtime(models.network, opened, KeepAll()) if checked else None
     except BaseException:
         opened.close()
         raise
-    return Contender(name, runtime, reference)
-
-
-def _decides(controller: Controller, network: Network) -> bool:
-    """Whether the controller may drop a block or leave at an exit."""
-    drops = bool(network.gates) and decides_gates(controller)
-    return drops or (len(network.exits) > 1 and decides_exits(controller))
+    return Contender(name, runtime, reference, checked and early)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -9,13 +10,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from bench.accuracy import measure_accuracy
+from bench.accuracy import EveryExit, measure_accuracy, measure_exits
 from bench.registry import make
 from bench.summary import Estimate
+from edge.backends.base import Backend
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.bundle import Accuracy, Bundle, Measured, Provenance, Task, state_measured
+from edge.controllers.composed import Composed, decides_exits
 from edge.preprocess import Preprocessor
 from edge.randomness import GateRandom
 from edge.runtime import Runtime
@@ -118,21 +123,48 @@ def _measure(
             draws=result.recipe.draws,
             date=datetime.now(timezone.utc).date().isoformat(),
             more=more,
+            exits=_exits(result, bundle, backend, test, report) if len(bundle.network.exits) > 1 else (),
         )
     finally:
         runtime.close()
 
 
+def _exits(result: Trained, bundle: Bundle, backend: Backend, test: Examples, report: Report) -> tuple[Accuracy, ...]:
+    """The accuracy of every exit, with the gates of the bundle's own controller where it decides nothing else."""
+    controller, _ = make("controllers", bundle.manifest.controllers.default)
+    asked = EveryExit()
+    parts = [] if decides_exits(controller) else [controller]
+    runtime = Runtime(bundle.network, backend, Composed([*parts, asked]), random=GateRandom(result.seed))
+    images, labels = _arrays(test)
+    tell = _telling("measuring exits", report)
+    found = measure_exits(runtime, asked, _preprocessor(bundle), images, labels, tell)
+    return tuple(Accuracy(each.value, each.low, each.high) for each in found)
+
+
 def _accuracy(runtime: Runtime, bundle: Bundle, examples: Examples, draws: int, phase: str, report: Report) -> Estimate:
+    images, labels = _arrays(examples)
+    return measure_accuracy(runtime, _preprocessor(bundle), images, labels, draws, _telling(phase, report))
+
+
+def _arrays(examples: Examples) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (n, height, width, 3) and labels (n,)."""
+    return examples.images.permute(0, 2, 3, 1).numpy(), examples.labels.numpy()
+
+
+def _preprocessor(bundle: Bundle) -> Preprocessor:
+    height, width = bundle.manifest.input_shape[2:]
+    return Preprocessor(height, width)
+
+
+def _telling(phase: str, report: Report) -> Callable[[int, int], None]:
+    """Reports every so many images that they are done."""
     began = monotonic()
 
     def tell(done: int, total: int) -> None:
         if done % _REPORT_EVERY == 0 or done == total:
             report(Progress(phase, done, total, monotonic() - began, {}))
 
-    height, width = bundle.manifest.input_shape[2:]
-    images = examples.images.permute(0, 2, 3, 1).numpy()
-    return measure_accuracy(runtime, Preprocessor(height, width), images, examples.labels.numpy(), draws, tell)
+    return tell
 
 
 def _verify(result: Trained, bundle: Bundle, examples: Examples, threads: int, report: Report) -> Verification:

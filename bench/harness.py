@@ -18,6 +18,7 @@ from bench.statistics.steady import steady_start
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame, SourceError
+from edge.backends.base import BackendError
 from edge.preprocess import Preprocessor, RegionError, Roi
 from edge.runtime import FrameError, Inference, Runtime, Timings
 
@@ -26,6 +27,8 @@ from edge.runtime import FrameError, Inference, Runtime, Timings
 FRAMES_BY_DEFAULT = 1290
 # The full network is asked after the run, so that it disturbs nothing, about as many first inputs as fit in here.
 KEPT_INPUTS_BYTES = 64 * 2**20
+# Pairs of times tell what early exits save to a percent or so; more would only keep the user waiting.
+TIMED_INPUTS = 400
 NANOSECONDS_PER_S = 1_000_000_000
 
 
@@ -42,11 +45,15 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A network under measurement; `reference` is the whole of it, or None where it never runs less than the whole."""
+    """A network under measurement; `reference` is the whole of it, or None where it never runs less than the whole.
+
+    `leaves_early` says that it may answer at an exit before its last.
+    """
 
     name: str
     runtime: Runtime
     reference: Runtime | None = None
+    leaves_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Outcome:
 
     frames: int
     interrupted: bool
-    error: SourceError | RegionError | RecordsError | None
+    error: SourceError | RegionError | RecordsError | BackendError | None
     inputs: Sequence[NDArray[np.float32]]
     arrivals: Arrivals | None = None
 
@@ -96,11 +103,11 @@ def measure(
     record, outside all spans.  `now_ns` is the clock of arrivals and spans.
 
     Raises:
-        SourceError, RegionError, RecordsError: the first frame cannot be had, used or recorded; with a later one the
-            run ends.
+        SourceError, RegionError, RecordsError, BackendError: the first frame cannot be had, used, recorded or computed;
+            with a later one the run ends.
     """
     run = _Run(contenders, preprocess, records, show, limits, roi, classes, feed.length, watch, now_ns)
-    error: SourceError | RegionError | RecordsError | None = None
+    error: SourceError | RegionError | RecordsError | BackendError | None = None
     interrupted = False
     arrivals: Arrivals | None = None
     try:
@@ -114,7 +121,7 @@ def measure(
                 if stopping.requested:
                     interrupted = True
                     break
-    except (SourceError, RegionError, RecordsError) as reason:
+    except (SourceError, RegionError, RecordsError, BackendError) as reason:
         if run.frames == 0:
             raise
         error = reason
@@ -141,6 +148,29 @@ def full_answers(
         # A second signal: what was answered so far is whole.
         pass
     return answers
+
+
+def times_against_full(
+    contenders: tuple[Contender, ...], inputs: Sequence[NDArray[np.float32]], stopping: Stopping
+) -> dict[str, list[tuple[int, int]]]:
+    """For every network that may leave early, nanoseconds of inferences (its own, the full network's), input by input.
+
+    The full network asks no exit: these are the same weights without heads.  Both see an input in turn, in an order
+    that alternates, at most `TIMED_INPUTS` times, spread over the inputs; fewer where it was stopped.
+    """
+    times: dict[str, list[tuple[int, int]]] = {each.name: [] for each in contenders if each.leaves_early}
+    chosen = inputs[:: -(-len(inputs) // TIMED_INPUTS)] if times and inputs else ()
+    try:
+        for number, tensor in enumerate(chosen):
+            if stopping.requested:
+                break
+            for contender in contenders:
+                pair = _timed(contender, tensor, full_first=number % 2 == 1)
+                if pair is not None:
+                    times[contender.name].append(pair)
+    except KeyboardInterrupt:
+        pass
+    return times
 
 
 def label_of(frame: Frame, classes: int | None) -> int | None:
@@ -231,7 +261,7 @@ class _Run:
             region = self._roi(frame.image)
             detect_ns = self._now_ns() - began_ns
         try:
-            return self._preprocess(frame.image, region), detect_ns
+            return self._preprocess(frame.image if frame.exact is None else frame.exact, region), detect_ns
         except RegionError as error:
             raise RegionError(f"{frame.name}: {error}") from None
 
@@ -276,6 +306,11 @@ class _Run:
                 sequence=sequence,
                 wait_ns=wait_ns,
                 detect_ns=detect_ns,
+                twin=frame.twin,
+                pair=frame.pair,
+                kernel_ns=timings.device.kernel_ns,
+                transfer_ns=timings.device.transfer_ns,
+                wasted_stages=timings.device.wasted_stages,
             )
             self._records.append(record)
             if contender is model:
@@ -284,6 +319,18 @@ class _Run:
 
 
 _NO_TIMINGS = Timings(0, 0, 0, 0)
+
+
+def _timed(contender: Contender, tensor: NDArray[np.float32], *, full_first: bool) -> tuple[int, int] | None:
+    """Its own nanoseconds and the full network's; None where either gives no answer, or it never leaves early."""
+    if contender.reference is None or not contender.leaves_early:
+        return None
+    runtimes = (contender.runtime, contender.reference)
+    try:
+        times = [each.infer(tensor).timings.inference_ns for each in (runtimes[::-1] if full_first else runtimes)]
+    except FrameError:
+        return None
+    return (times[1], times[0]) if full_first else (times[0], times[1])
 
 
 def _answer(reference: Runtime, tensor: NDArray[np.float32]) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.spec import SpecError, build, format_spec, parse_spec, split_composed
 
-Kind = Literal["controllers", "backends", "sources", "recipes", "attacks"]
+Kind = Literal["controllers", "backends", "sources", "corruptions", "recipes", "attacks"]
 
 
 class PluginError(ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from bench.frames import MISSING, FrameTable
 from bench.heat import summarise_heat
 from bench.machine_findings import Conditions
 from bench.real_time import summarise_arrivals, summarise_deadline
-from bench.records import Arrivals
+from bench.records import Arrivals, FullTimes
 from bench.statistics.bootstrap import mean_estimate, reduction_estimate, resampling_generator
 from bench.statistics.entropy import entropy_bits
 from bench.statistics.proportion import proportion_estimate
@@ -28,7 +28,11 @@ from bench.summary import (
     PathSummary,
     RunSummary,
 )
-from bench.timeline import FrameRecord
+from bench.timeline import FrameRecord, Scope
+from bench.twins.costs import PathCosts
+from bench.twins.energy import energy_by_twin
+from bench.twins.summarise import summarise_twins
+from bench.twins.summary import FULL
 from bench.verdict import Evidence, NetworkEvidence, assess
 
 NANOSECONDS_PER_MS = 1e6
@@ -50,11 +54,14 @@ def summarise_run(
     deadline_ms: float | None = None,
     queue: str | None = None,
     power: PowerRecord | None = None,
+    full_times: FullTimes | None = None,
+    costs: PathCosts | None = None,
 ) -> RunSummary:
     """The figures of a run and the verdict on them; `gates` and `exits` are those of each network by name.
 
     `arrivals` is what the capture counted and `queue` where its frames waited, in open loop; `deadline_ms` is counted
-    from a frame's arrival; `power` is what the board's sensors said.  Model and baseline are compared frame by frame (a
+    from a frame's arrival; `power` is what the board's sensors said; `full_times` are those of each network by name,
+    `costs` those of the model's paths, for figures of twins.  Model and baseline are compared frame by frame (a
     bootstrap over pairs), never as two pools of times.
 
     Raises:
@@ -64,13 +71,25 @@ def summarise_run(
         raise ValueError(f"model and baseline are both called {model!r}: give their records two names")
     frames = FrameTable.of(records)
     summaries = [
-        summarise_network(frames, name, gates.get(name, 0), (exits or {}).get(name, 1))
+        summarise_network(frames, name, gates.get(name, 0), (exits or {}).get(name, 1), (full_times or {}).get(name))
         for name in (model, baseline)
         if name is not None
     ]
     of_arrivals = summarise_arrivals(frames, model, arrivals)
     of_deadline = None if deadline_ms is None else summarise_deadline(frames, model, deadline_ms, arrivals)
-    heat, energy = (None, None) if power is None else _observed(frames, model, baseline, power)
+    alone = baseline is None and not len(frames.of_network(model + FULL))
+    heat, energy = (None, None) if power is None else _observed(frames, model, alone, power)
+    of_twins, energy_findings = energy_by_twin(frames, model, power, energy, alone=alone)
+    number_of_gates, number_of_exits = gates.get(model, 0), (exits or {}).get(model, 1)
+    twins = summarise_twins(
+        frames,
+        model,
+        lambda rows: summarise_network(frames, model, number_of_gates, number_of_exits, rows=rows),
+        summarise_latency,
+        costs=costs,
+        deadline_ms=deadline_ms,
+        energy_mj=of_twins,
+    )
     evidence = Evidence(
         networks=tuple(_network_evidence(frames, summary) for summary in summaries),
         conditions=conditions,
@@ -81,7 +100,7 @@ def summarise_run(
         deadline=of_deadline,
         queue=queue,
         heat=heat,
-        of_energy=() if energy is None else tuple(energy.findings),
+        of_energy=(*(() if energy is None else energy.findings), *energy_findings),
     )
     return RunSummary(
         model=summaries[0],
@@ -93,17 +112,28 @@ def summarise_run(
         deadline=of_deadline,
         heat=heat,
         energy=energy,
+        twins=twins,
     )
 
 
-def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, exits: int = 1) -> NetworkSummary:
+def summarise_network(
+    records: Iterable[FrameRecord],
+    network: str,
+    gates: int,
+    exits: int = 1,
+    full_times: Sequence[tuple[int, int]] | None = None,
+    rows: Rows | None = None,
+) -> NetworkSummary:
     """The figures of one network with these numbers of gates and exits, from records in time order.
+
+    `full_times` are nanoseconds of this network and of the whole one without heads, on some of the frames.  With
+    `rows`, from these of its rows alone.
 
     Warm-up frames are left out.  A failed frame has no latency and no path, and is a wrong answer: in use, no answer is
     no better than a wrong one.
     """
     frames = FrameTable.of(records)
-    measured = frames.of_network(network)
+    measured = frames.of_network(network) if rows is None else rows
     answered = _answered(frames, measured)
     predicted = frames.integers("predicted")
     routes = _Routes(frames, answered)
@@ -113,8 +143,9 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, 
         frames=len(measured),
         failed=len(measured) - len(answered),
         latency_ms={
-            "inference": summarise_latency(_milliseconds(frames.integers("inference_ns")[answered])),
+            "inference": summarise_latency(_milliseconds(frames.inference_ns[answered])),
             "capture-to-result": summarise_latency(_milliseconds(frames.capture_to_result_ns[answered])),
+            **_device_scopes(frames, answered),
         },
         accuracy=_agreement(predicted, frames.integers("label"), measured),
         agreement=_agreement(predicted, frames.integers("full_predicted"), measured),
@@ -124,18 +155,33 @@ def summarise_network(records: Iterable[FrameRecord], network: str, gates: int, 
         kept_blocks=mean_estimate(routes.kept_blocks, resampling_generator()) if gates else None,
         route_entropy_bits=entropy_bits(routes.counts) if gates and len(answered) else None,
         cold_frames=int((frames.texts("plan").equal("cold"))[answered].sum()),
-        by_exit=_by_exit(frames, answered, exits) if exits > 1 and len(answered) else None,
+        by_exit=_by_exit(frames, answered, exits, full_times) if exits > 1 and len(answered) else None,
     )
 
 
-def _by_exit(frames: FrameTable, answered: Rows, exits: int) -> ExitsSummary:
+def _device_scopes(frames: FrameTable, answered: Rows) -> dict[Scope, LatencySummary]:
+    """What only a backend with a device of its own has."""
+    kernel_ns = frames.integers("kernel_ns")[answered]
+    if not len(kernel_ns) or (kernel_ns == MISSING).any():
+        return {}
+    whole_ns = frames.integers("inference_ns")[answered]
+    return {
+        "kernel": summarise_latency(_milliseconds(kernel_ns)),
+        "with-transfers": summarise_latency(_milliseconds(whole_ns)),
+    }
+
+
+def _by_exit(
+    frames: FrameTable, answered: Rows, exits: int, full_times: Sequence[tuple[int, int]] | None
+) -> ExitsSummary:
     labels = frames.integers("label")[answered]
     return summarise_exits(
         frames.integers("exit")[answered],
-        frames.integers("inference_ns")[answered],
+        frames.inference_ns[answered],
         frames.integers("predicted")[answered] == labels,
         labels != MISSING,
         exits,
+        None if full_times is None else np.array(full_times, np.int64).reshape(-1, 2),
     )
 
 
@@ -182,7 +228,7 @@ def _paths(frames: FrameTable, answered: Rows) -> list[PathSummary]:
     kinds, kind_of, counts = np.unique(
         routes.codes[answered] * several + exits, return_inverse=True, return_counts=True
     )
-    latency_ms = _milliseconds(frames.integers("inference_ns")[answered])
+    latency_ms = _milliseconds(frames.inference_ns[answered])
     by_kind = np.split(latency_ms[np.argsort(kind_of, kind="stable")], np.cumsum(counts)[:-1])
     paths = [
         PathSummary(
@@ -200,7 +246,7 @@ def _paths(frames: FrameTable, answered: Rows) -> list[PathSummary]:
 def _reduction(frames: FrameTable, model: str, baseline: str) -> Estimate | None:
     """Over the frames that both answered."""
     of_model, of_baseline = (_answered(frames, frames.of_network(name)) for name in (model, baseline))
-    numbers, times = frames.integers("frame"), frames.integers("inference_ns")
+    numbers, times = frames.integers("frame"), frames.inference_ns
     common, *places = np.intersect1d(numbers[of_model], numbers[of_baseline], return_indices=True)
     if not len(common):
         return None
@@ -209,16 +255,16 @@ def _reduction(frames: FrameTable, model: str, baseline: str) -> Estimate | None
 
 
 def _observed(
-    frames: FrameTable, model: str, baseline: str | None, power: PowerRecord
+    frames: FrameTable, model: str, alone: bool, power: PowerRecord
 ) -> tuple[HeatSummary | None, EnergySummary | None]:
-    """Heat and energy of the measured frames.  Energy is not told apart where two networks take turns."""
+    """Heat and energy of the measured frames.  Energy is not told apart where networks take turns."""
     rows = frames.of_network(model)
     if not len(rows):
         return None, None
     starts = frames.began_ns[rows]
     ends = starts + frames.work_ns[rows]
     heat = summarise_heat(power.traces, (int(starts[0]), int(ends[-1])))
-    if baseline is not None or not (power.meters or power.problem):
+    if not alone or not (power.meters or power.problem):
         return heat, None
     routes, exits = frames.texts("route"), frames.integers("exit")[rows]
     several_exits = bool(exits.any())
@@ -235,7 +281,7 @@ def _observed(
 
 def _network_evidence(frames: FrameTable, summary: NetworkSummary) -> NetworkEvidence:
     answered = _answered(frames, frames.of_network(summary.network))
-    latency_ms = _milliseconds(frames.integers("inference_ns")[answered])
+    latency_ms = _milliseconds(frames.inference_ns[answered])
     latency = summary.latency_ms["inference"]
     missing = [name for name in PERCENTILES if getattr(latency, name) is None]
     return NetworkEvidence(

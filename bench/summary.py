@@ -9,6 +9,7 @@ from bench.timeline import Scope
 
 if TYPE_CHECKING:
     from bench.energy.summary import EnergySummary
+    from bench.twins.summary import TwinsSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,9 @@ class Verdict:
 class RunSummary:
     """A whole run; `reduction` is 1 - model/baseline of the mean inference latency on the same frames, in [.., 1].
 
-    `arrivals` is None in closed loop, `deadline` where none was set, `heat` and `energy` where nothing was sampled.
+    `arrivals` is None in closed loop, `deadline` where none was set, `heat` and `energy` where nothing was sampled,
+    `twins` where frames were not shown beside attacked versions of themselves; beside them, the model's own figures are
+    over all versions together.
     """
 
     model: NetworkSummary
@@ -214,3 +217,4 @@ class RunSummary:
     deadline: DeadlineSummary | None = None
     heat: HeatSummary | None = None
     energy: EnergySummary | None = None
+    twins: TwinsSummary | None = None

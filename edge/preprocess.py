@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 # x1, y1, x2, y2 in pixels of the frame; x2 and y2 are one past the last.
 Roi = tuple[int, int, int, int]
+_SCALES = {np.dtype(np.uint8): np.float32(1 / 255), np.dtype(np.float32): np.float32(1)}
 
 
 class RegionError(ValueError):
@@ -15,6 +16,8 @@ class RegionError(ValueError):
 
 class Preprocessor:
     """Crops, resizes and scales: uint8 (height, width, 3) RGB -> float32 (1, 3, h, w) in [0, 1].
+
+    An image that is float32 in [0, 1] already, which no camera gives, is not scaled.
 
     Bilinear with half-pixel centres and without antialiasing, as the training images were made.  The sampling grid of a
     frame size is computed once and kept while frames of that size come.
@@ -25,14 +28,14 @@ class Preprocessor:
         self._grid_for: Roi | None = None
         self._grid: _Grid | None = None
 
-    def __call__(self, image: NDArray[np.uint8], roi: Roi | None = None) -> NDArray[np.float32]:
+    def __call__(self, image: NDArray[np.uint8] | NDArray[np.float32], roi: Roi | None = None) -> NDArray[np.float32]:
         """The network's input, C-contiguous.
 
         Raises:
-            ValueError: the image is not (height, width, 3) uint8.
+            ValueError: the image is not (height, width, 3) uint8 or float32.
             RegionError: `roi` does not lie inside it.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in _SCALES:
             raise ValueError(f"a frame is (height, width, 3) uint8 RGB, not {image.shape} {image.dtype}")
         area = roi or (0, 0, image.shape[1], image.shape[0])
         if not (0 <= area[0] < area[2] <= image.shape[1] and 0 <= area[1] < area[3] <= image.shape[0]):
@@ -46,7 +49,7 @@ class Preprocessor:
                 self._grid, self._grid_for = _Grid(area, self.height, self.width), area
             sampled = self._grid.sample(image)
         tensor = np.empty((1, 3, self.height, self.width), np.float32)
-        np.multiply(sampled.transpose(2, 0, 1), np.float32(1 / 255), out=tensor[0])
+        np.multiply(sampled.transpose(2, 0, 1), _SCALES[image.dtype], out=tensor[0])
         return tensor
 
 
@@ -60,7 +63,7 @@ class _Grid:
         self._row_weight = row_weight[:, None, None]
         self._column_weight = column_weight[None, :, None]
 
-    def sample(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def sample(self, image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
         def row(rows: NDArray[np.intp]) -> NDArray[np.float32]:
             lines = image[rows]
             left = lines[:, self._left].astype(np.float32)

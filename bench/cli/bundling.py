@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from export.training.recipe import Trained
 
 
-def add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
+def add_bundle_arguments(parser: argparse.ArgumentParser, *, needs_out: bool = True) -> None:
     """The options of the bundle."""
-    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the bundle that is there")
+    parser.add_argument("--out", type=Path, required=needs_out, metavar="BUNDLE", help="the folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, path by path")
     parser.add_argument("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")

@@ -17,14 +17,15 @@ from bench.cli.pacing import add_pacing_arguments, deadline_ms, open_feed
 from bench.cli.report import add_output_arguments, conclude, summarise
 from bench.cli.showing import add_showing_arguments, check_showing, shown
 from bench.cli.streams import note
+from bench.cli.twins import add_twins_arguments, open_stream
 from bench.conditions import conditions_between, look
 from bench.contenders import BackendOptions, computes, open_contender
 from bench.feed import Feed
 from bench.frames import FrameTable
-from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure
+from bench.harness import FRAMES_BY_DEFAULT, Contender, Limits, Outcome, full_answers, measure, times_against_full
 from bench.machine_findings import Conditions
 from bench.power_settings import add_settings_arguments, settings_held
-from bench.records import FullAnswers, RecordsError, RunWriter, read_run, refuse_used, with_full_answers
+from bench.records import FullAnswers, FullTimes, RecordsError, RunWriter, read_run, refuse_used, with_full_answers
 from bench.registry import make
 from bench.report.document import document
 from bench.report.facts import NetworkFacts, RunFacts, facts_to_json
@@ -33,10 +34,13 @@ from bench.report.picture import check_picture
 from bench.spec import format_spec, parse_spec
 from bench.stopping import WITHOUT_HANG_UP, Stopping, surviving_hang_up
 from bench.summary import RunSummary
+from bench.twins.ceiling import references
+from bench.twins.costs import PathCosts
 from devices.boards.base import Board
 from devices.boards.detection import detect
 from devices.detector import SignDetector
 from devices.sources.base import Source
+from edge.backends.base import BackendError
 from edge.bundle import Bundle, BundleError, Manifest, open_bundle
 from edge.controllers.base import Controller
 from edge.models import model_folder
@@ -51,6 +55,7 @@ examples:
   edgebench latency --model gusodrop --controller random:0.6 --seed 1 --frames 5000
   edgebench latency --model gusodrop --precision int8
   edgebench latency --model gusodrop --fps 30 --deadline 33ms --duration 2h
+  edgebench latency --model gusodrop --source recorded://attacked.npz
   edgebench latency --model ./my-bundle --duration 5m --out runs/monday --json
 
 Ctrl-C ends a run early and keeps what it measured; a lost connection does not end
@@ -69,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("fp32", "int8"), help="what the network computes in (short for the backend's option)")
     add("--frames", type=whole, metavar="N", help=f"stop after N frames (endless sources: {FRAMES_BY_DEFAULT})")
     add("--duration", type=duration, metavar="TIME", help="stop after this time: 30s, 5m, 2h")
+    add_twins_arguments(parser)
     add_pacing_arguments(parser)
     add_observing_arguments(parser)
     add_settings_arguments(parser)
@@ -109,13 +115,15 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
     if baseline is not None:
         _check_comparable(model, baseline)
     with ExitStack() as opened:
-        source, source_spec = make("sources", arguments.source)
+        source, source_spec, attack, mixed = open_stream(arguments, model)
         opened.enter_context(closing(source))
         feed, open_loop = open_feed(arguments, source, source_spec)
         opened.enter_context(settings_held(arguments.power_mode, arguments.lock_clocks, note))
         backend, backend_spec = _backend(arguments)
         controller, controller_spec = make("controllers", arguments.controller or model.manifest.controllers.default)
         contenders = [_contender(opened, model.name, model, backend, controller, arguments)]
+        if attack is not None and open_loop is None and not (mixed or arguments.alone):
+            contenders += references(contenders[0], controller, arguments.seed)
         of_baseline: NetworkFacts | None = None
         if baseline is not None:
             # A network against itself shows what the comparison can tell apart; its records need another name.
@@ -139,6 +147,8 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
             environment=asdict(board.environment()),
             open_loop=open_loop,
             deadline_ms=deadline_ms(arguments),
+            attack=attack,
+            costs=None if attack is None else PathCosts.of(model.network),
         )
         classes = _classes(source, model.manifest) if computes(backend) else None
         return _measure(arguments, facts, board, tuple(contenders), source, feed, model.manifest, classes)
@@ -183,12 +193,14 @@ def _measure(
             # Before the full network is asked: what the machine does then is not the run's.
             conditions = conditions_between(before, look(board))
             answers: FullAnswers = {}
-            # Where the disk is full there is no room for the answers either.
-            if not isinstance(outcome.error, RecordsError):
+            times: FullTimes = {}
+            # Where the disk is full there is no room for the answers either, and a lost device gives none.
+            if not isinstance(outcome.error, (RecordsError, BackendError)):
                 if outcome.inputs and not stopping.requested:
                     note(f"asking the full network about {len(outcome.inputs):,} frames")
                 answers = full_answers(contenders, outcome.inputs, stopping)
-        outcome, summary, rows = _kept(facts, records, outcome, conditions, answers)
+                times = times_against_full(contenders, outcome.inputs, stopping)
+        outcome, summary, rows = _kept(facts, records, outcome, conditions, answers, times)
     # A source may have something to say of what it left out.
     for remark in [*getattr(source, "remarks", list)(), *(detector.remarks() if detector else ())]:
         note(f"note: {remark}")
@@ -196,7 +208,12 @@ def _measure(
 
 
 def _kept(
-    facts: RunFacts, records: RunWriter, outcome: Outcome, conditions: Conditions, answers: FullAnswers
+    facts: RunFacts,
+    records: RunWriter,
+    outcome: Outcome,
+    conditions: Conditions,
+    answers: FullAnswers,
+    times: FullTimes,
 ) -> tuple[Outcome, RunSummary, FrameTable]:
     """The figures of what is on the disk, so that `report` shows the same; and the end of the records, if they take it.
 
@@ -210,11 +227,16 @@ def _kept(
     # What was counted in the capture includes rows that are lost.
     arrivals = None if isinstance(outcome.error, RecordsError) else outcome.arrivals
     rows = with_full_answers(read_run(records.folder).records, answers)
-    summary = summarise(facts, rows, conditions, arrivals, complete=complete)
+    summary = summarise(facts, rows, conditions, arrivals, complete=complete, full_times=times)
     if not isinstance(outcome.error, RecordsError):
         try:
             records.finish(
-                document(facts, summary), conditions, full_answers=answers, arrivals=arrivals, complete=complete
+                document(facts, summary),
+                conditions,
+                full_answers=answers,
+                full_times=times,
+                arrivals=arrivals,
+                complete=complete,
             )
         except RecordsError as error:
             outcome = replace(outcome, error=outcome.error or error)

@@ -1,16 +1,19 @@
-"""`edgebench models`: the networks at hand."""
+"""`edgebench models`: the networks at hand, and those that can be made."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench import registry
 from bench.cli.errors import Status
 from bench.report.document import render_json
 from bench.report.lines import Line, print_lines
-from edge.bundle import Bundle, open_bundle
-from edge.models import model_folder, shipped
+from edge.bundle import Manifest, manifest_digest, open_bundle
+from edge.models import elsewhere, model_folder, shipped
 
 EPILOG = """\
 examples:
@@ -20,6 +23,24 @@ examples:
 
 _COLUMNS = ("name", "data set", "accuracy", "95% interval", "MACs", "parameters", "gates", "exits", "size", "digest")
 _LEFT_ALIGNED = ("name", "data set", "95% interval", "digest")
+_EXITS_A_LINE = 9
+_TRAIN = "edgebench train "
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A network of the list; `folder` and `size_bytes` are None where only its manifest is here."""
+
+    manifest: Manifest
+    digest: str
+    folder: str | None = None
+    size_bytes: int | None = None
+
+    @property
+    def recipe(self) -> str | None:
+        """What it was trained with, where that is one of ours."""
+        command = self.manifest.provenance.command
+        return command.removeprefix(_TRAIN).partition(" ")[0] if command.startswith(_TRAIN) else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,79 +53,90 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     bundles = [open_bundle(model_folder(model)) for model in arguments.models or shipped()]
+    listed = [_Listed(each.manifest, each.digest, str(each.folder), each.size_bytes) for each in bundles]
+    others = [] if arguments.models else [_Listed(each, manifest_digest(each)) for each in elsewhere()]
+    made = {each.recipe for each in (*listed, *others)}
+    recipes = [] if arguments.models else [name for name in registry.names("recipes") if name not in made]
     if arguments.json:
-        print(render_json({"schema": 1, "models": [_document(bundle) for bundle in bundles]}))
-    elif bundles:
-        print_lines(_table([_row(bundle) for bundle in bundles]), sys.stdout)
-    else:
+        more = {} if arguments.models else {"elsewhere": [_document(each) for each in others], "recipes": recipes}
+        print(render_json({"schema": 1, "models": [_document(each) for each in listed], **more}))
+        return Status.DONE
+    if not listed:
         print("no model is shipped with this version; give the folder of one: edgebench models FOLDER", file=sys.stderr)
+    print_lines([*_table(listed), *_not_here(others, recipes)], sys.stdout)
     return Status.DONE
 
 
-def _document(bundle: Bundle) -> dict[str, Any]:
-    network, measured = bundle.network, bundle.manifest.measured
+def _document(listed: _Listed) -> dict[str, Any]:
+    manifest = listed.manifest
+    network, measured = manifest.network, manifest.measured
     accuracy = None
     if measured is not None:
-        estimate = measured.accuracy
-        accuracy = {
-            "value": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "n": measured.n,
-            "draws": measured.draws,
-            "data": measured.data,
-        }
+        accuracy = {**asdict(measured.accuracy), "n": measured.n, "draws": measured.draws, "data": measured.data}
     return {
-        "name": bundle.name,
-        "folder": str(bundle.folder),
-        "digest": bundle.digest,
-        "size_bytes": bundle.size_bytes,
-        "dataset": bundle.manifest.task.dataset,
-        "classes": len(bundle.manifest.task.classes),
+        "name": manifest.name,
+        "folder": listed.folder,
+        "digest": listed.digest,
+        "size_bytes": listed.size_bytes,
+        "dataset": manifest.task.dataset,
+        "classes": len(manifest.task.classes),
         "accuracy": accuracy,
         "macs": network.macs(network.full_route),
-        "policy_macs": _policy_macs(bundle),
-        "parameters": _parameters(bundle),
+        "policy_macs": _deciding_macs(manifest),
+        "parameters": _parameters(manifest),
         "gates": len(network.gates),
         "exits": len(network.exits),
-        "controller": bundle.manifest.controllers.default,
+        "by_exit": [
+            {"macs": macs, "accuracy": asdict(measured.exits[index]) if measured and measured.exits else None}
+            for index, macs in enumerate(_macs_by_exit(manifest))
+        ],
+        "controller": manifest.controllers.default,
+        "command": manifest.provenance.command,
     }
 
 
-def _parameters(bundle: Bundle) -> int:
+def _parameters(manifest: Manifest) -> int:
     # A bypass shares its weights with the block that it stands in for.
-    return sum(stage.parameters for stage in bundle.network.stages.values() if stage.kind != "bypass")
+    return sum(stage.parameters for stage in manifest.network.stages.values() if stage.kind != "bypass")
 
 
-def _policy_macs(bundle: Bundle) -> int | None:
-    network = bundle.network
-    return None if network.policy is None else network.stages[network.policy].macs
+def _macs_by_exit(manifest: Manifest) -> list[int]:
+    """Of a frame that leaves there: trunk, all blocks kept, and the heads asked on the way."""
+    network = manifest.network
+    heads = [network.stages[exit_.head].macs for exit_ in network.exits]
+    return [network.macs(network.full_route, index) + sum(heads[:index]) for index in range(len(heads))]
 
 
-def _macs(bundle: Bundle) -> str:
-    """`555 M + 1.30 M`: the network with all its blocks, and its policy."""
-    of_policy = _policy_macs(bundle)
-    of_network = _counted(bundle.network.macs(bundle.network.full_route))
-    return of_network if of_policy is None else f"{of_network} + {_counted(of_policy)}"
+def _deciding_macs(manifest: Manifest) -> int | None:
+    """Of the networks that decide on gates, all of them."""
+    deciding = [stage.macs for stage in manifest.network.stages.values() if stage.kind in ("policy", "gate")]
+    return sum(deciding) if deciding else None
 
 
-def _row(bundle: Bundle) -> tuple[str, ...]:
-    network, measured = bundle.network, bundle.manifest.measured
+def _macs(manifest: Manifest) -> str:
+    """`555 M + 1.30 M`: the network with all its blocks, and what decides on them."""
+    network, deciding = manifest.network, _deciding_macs(manifest)
+    of_network = _counted(network.macs(network.full_route))
+    return of_network if deciding is None else f"{of_network} + {_counted(deciding)}"
+
+
+def _row(listed: _Listed) -> tuple[str, ...]:
+    manifest = listed.manifest
     value, interval = "-", "not measured"
-    if measured is not None:
-        accuracy = measured.accuracy
+    if manifest.measured is not None:
+        accuracy = manifest.measured.accuracy
         value, interval = f"{accuracy.value:.1%}", f"{100 * accuracy.low:.1f} to {accuracy.high:.1%}"
     return (
-        bundle.name,
-        bundle.manifest.task.dataset,
+        manifest.name,
+        manifest.task.dataset,
         value,
         interval,
-        _macs(bundle),
-        _counted(_parameters(bundle)),
-        str(len(network.gates)),
-        str(len(network.exits)),
-        f"{bundle.size_bytes / 1e6:.1f} MB",
-        bundle.digest[:8],
+        _macs(manifest),
+        _counted(_parameters(manifest)),
+        str(len(manifest.network.gates)),
+        str(len(manifest.network.exits)),
+        "-" if listed.size_bytes is None else f"{listed.size_bytes / 1e6:.1f} MB",
+        listed.digest[:8],
     )
 
 
@@ -117,13 +149,44 @@ def _counted(number: int) -> str:
     return str(number)
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[Line]:
+def _table(listed: list[_Listed]) -> list[Line]:
+    """A row a network, and under one with several exits what each of them costs and how right it is."""
+    rows = [_row(each) for each in listed]
     widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS))]
-    lines: list[Line] = []
-    for row in (_COLUMNS, *rows):
+
+    def line(row: tuple[str, ...], style: str = "") -> Line:
         cells = [
             text.ljust(width) if column in _LEFT_ALIGNED else text.rjust(width)
             for text, width, column in zip(row, widths, _COLUMNS, strict=True)
         ]
-        lines.append((("  ".join(cells).rstrip(), "title" if row is _COLUMNS else ""),))
+        return (("  ".join(cells).rstrip(), style),)
+
+    lines = [line(_COLUMNS, "title")] if listed else []
+    for each, row in zip(listed, rows, strict=True):
+        lines += [line(row), *_exits(each.manifest)]
     return lines
+
+
+def _exits(manifest: Manifest) -> list[Line]:
+    macs = _macs_by_exit(manifest)
+    if len(macs) < 2:
+        return []
+    right = [] if manifest.measured is None else [each.value for each in manifest.measured.exits]
+    lines: list[Line] = []
+    for start in range(0, len(macs), _EXITS_A_LINE):
+        part = slice(start, start + _EXITS_A_LINE)
+        rows = [("leaving at", [f"exit {index}" for index in range(len(macs))[part]])]
+        rows.append(("of the MACs", [f"{each / macs[-1]:.1%}" for each in macs[part]]))
+        if right:
+            rows.append(("right", [f"{each:.1%}" for each in right[part]]))
+        lines += [((f"    {name:<12}" + "".join(f"{cell:>9}" for cell in cells), "dim"),) for name, cells in rows]
+    return lines
+
+
+def _not_here(others: list[_Listed], recipes: list[str]) -> list[Line]:
+    """What can be had by training it: what is known of it, or its name alone."""
+    if not (others or recipes):
+        return []
+    how = "not part of this installation: edgebench train NAME --data DATA --work WORK --out FOLDER"
+    names = textwrap.wrap(", ".join(recipes), 76, break_on_hyphens=False)
+    return [(), ((how, "title"),), *_table(others), *[((f"  {line}", ""),) for line in names]]

@@ -13,7 +13,7 @@ from bench.cli.streams import note, reader_may_leave
 from bench.energy import read_power
 from bench.frames import FrameTable
 from bench.machine_findings import Conditions
-from bench.records import Arrivals, read_run
+from bench.records import Arrivals, FullTimes, read_run
 from bench.report.document import document, render_json
 from bench.report.facts import FactsError, RunFacts, facts_from_json
 from bench.report.lines import print_lines
@@ -55,12 +55,25 @@ def run(arguments: argparse.Namespace) -> int:
         facts = replace(facts_from_json(recorded.document), folder=str(arguments.run))
     except FactsError as error:
         raise RequestError("records", f"{arguments.run}: {error}", "Name the folder of a run.") from error
-    summary = summarise(facts, recorded.records, recorded.conditions, recorded.arrivals, complete=recorded.complete)
+    summary = summarise(
+        facts,
+        recorded.records,
+        recorded.conditions,
+        recorded.arrivals,
+        complete=recorded.complete,
+        full_times=recorded.full_times,
+    )
     return conclude(arguments, facts, summary, recorded.records)
 
 
 def summarise(
-    facts: RunFacts, records: FrameTable, conditions: Conditions, arrivals: Arrivals | None, *, complete: bool
+    facts: RunFacts,
+    records: FrameTable,
+    conditions: Conditions,
+    arrivals: Arrivals | None,
+    *,
+    complete: bool,
+    full_times: FullTimes,
 ) -> RunSummary:
     """The figures of a run, whether it has just ended or is read back."""
     networks = [facts.model] if facts.baseline is None else [facts.model, facts.baseline]
@@ -77,6 +90,8 @@ def summarise(
         deadline_ms=facts.deadline_ms,
         queue=None if facts.open_loop is None else facts.open_loop.queue,
         power=read_power(Path(facts.folder)),
+        full_times=full_times,
+        costs=facts.costs,
     )
 
 

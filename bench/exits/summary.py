@@ -18,19 +18,22 @@ def summarise_exits(
     right: NDArray[np.bool_] | None,
     labelled: NDArray[np.bool_] | None,
     exits: int,
-    full_ns: NDArray[np.int64] | None = None,
+    against_full_ns: NDArray[np.int64] | None = None,
 ) -> ExitsSummary:
     """The figures of answered frames in time order.
 
     `taken` (n,) are the exits, `inference_ns` (n,) the times; `right` (n,) counts where `labelled` (n,), and either may
-    be None without labels.  `full_ns` (n,) is what the whole network without heads took on the same frames.
+    be None without labels.  `against_full_ns` (m, 2) is what this network and the whole one without heads took on some
+    of the frames, in turn.
     """
     known = np.zeros(len(taken), bool) if right is None or labelled is None else labelled
     figures = tuple(
         _figures(index, taken == index, inference_ns, known if right is None else right, known)
         for index in range(exits)
     )
-    saved = None if full_ns is None else reduction_estimate(inference_ns, full_ns, resampling_generator())
+    saved = None
+    if against_full_ns is not None and len(against_full_ns):
+        saved = reduction_estimate(against_full_ns[:, 0], against_full_ns[:, 1], resampling_generator())
     return ExitsSummary(
         tuple(each for each in figures if each is not None),
         mean_estimate(taken, resampling_generator()),

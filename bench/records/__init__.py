@@ -5,12 +5,13 @@ Rows are appended while the run goes on, so that a run that is killed or out of 
 """
 
 from bench.records.reader import read_run
-from bench.records.run import Arrivals, FullAnswers, RecordsError, Run, with_full_answers
+from bench.records.run import Arrivals, FullAnswers, FullTimes, RecordsError, Run, with_full_answers
 from bench.records.writer import RunWriter, refuse_used
 
 __all__ = [
     "Arrivals",
     "FullAnswers",
+    "FullTimes",
     "RecordsError",
     "Run",
     "RunWriter",

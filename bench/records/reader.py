@@ -50,10 +50,13 @@ def read_run(folder: Path) -> Run:
     full_answers = of_records.get("full_answers", {})
     if not _are_full_answers(full_answers):
         raise RecordsError(f"{path}: full_answers must hold a list of classes per network: restore it from a copy")
+    full_times = of_records.get("full_times", {})
+    if not _are_full_times(full_times):
+        raise RecordsError(f"{path}: full_times must hold a list of pairs per network: restore it from a copy")
     arrivals = _arrivals(of_records.get("arrivals"), f"{path}: arrivals")
     records, whole = _read_frames(folder)
     whole = whole and complete is True and of_records.get("rows") == len(records)
-    return Run(with_full_answers(records, full_answers), conditions, document, whole, arrivals)
+    return Run(with_full_answers(records, full_answers), conditions, document, whole, arrivals, full_times)
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
@@ -196,3 +199,14 @@ def _are_full_answers(value: object) -> bool:
         isinstance(answers, list) and all(answer is None or _is_class(answer) for answer in answers)
         for answers in value.values()
     )
+
+
+def _are_full_times(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(times, list) and all(_is_pair_of_times(pair) for pair in times) for times in value.values()
+    )
+
+
+def _is_pair_of_times(pair: object) -> bool:
+    # More than a day is no inference, and sums of these must stay within 64 bits.
+    return isinstance(pair, list) and len(pair) == 2 and all(type(each) is int and 0 < each < 1 << 47 for each in pair)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, get_args
 
-from bench.timeline import FrameRecord, Plan
+from bench.timeline import FrameRecord, Plan, Twin
 
 COLUMNS = FrameRecord._fields
 # Columns were added behind these; a folder from before them has fewer.
@@ -110,6 +110,7 @@ _PARSER_OF_TYPE: dict[str, Callable[[str], Any]] = {
     "str": _text,
     "str | None": _optional(_text),
     "Plan": _choice(*get_args(Plan)),
+    "Twin | None": _optional(_choice(*get_args(Twin))),
 }
 
 
@@ -118,7 +119,7 @@ def _parser_of(column: str, kind: str) -> Callable[[str], Any]:
         parser = _below(MOST_NS)
     elif column == "exit":
         parser = _below(MOST_EXITS)
-    elif column == "sequence":
+    elif column in ("sequence", "pair"):
         parser = _below(MOST_ARRIVALS)
     else:
         return _PARSER_OF_TYPE[kind]

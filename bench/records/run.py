@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ MOST_RUN_BYTES = 16 << 20
 
 # Per network, the class that the full network gives to frames 0, 1, ...; None where it gives none.
 FullAnswers = Mapping[str, Sequence[int | None]]
+# Per network, nanoseconds that it and the full network took on some of the frames, one after the other.
+FullTimes = Mapping[str, Sequence[tuple[int, int]]]
 
 
 class RecordsError(Exception):
@@ -62,6 +64,7 @@ class Run:
     document: dict[str, Any]
     complete: bool
     arrivals: Arrivals | None = None
+    full_times: FullTimes = field(default_factory=dict)
 
 
 def with_full_answers(records: Iterable[FrameRecord], answers: FullAnswers) -> FrameTable:

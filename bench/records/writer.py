@@ -23,6 +23,7 @@ from bench.records.run import (
     SCHEMA,
     Arrivals,
     FullAnswers,
+    FullTimes,
     RecordsError,
     frames_file,
 )
@@ -114,13 +115,14 @@ class RunWriter:
         conditions: Conditions | None = None,
         *,
         full_answers: FullAnswers | None = None,
+        full_times: FullTimes | None = None,
         arrivals: Arrivals | None = None,
         complete: bool = True,
     ) -> None:
         """End the run: all rows and the document are on the disk when this returns.
 
-        `full_answers` are those that were computed after the run.  A run that was interrupted in good order is finished
-        with `complete=False`.
+        `full_answers` and `full_times` are those that were found after the run.  A run that was interrupted in good
+        order is finished with `complete=False`.
         """
         self.flush()
         self.close()
@@ -130,6 +132,7 @@ class RunWriter:
         records = {
             "conditions": None if conditions is None else asdict(conditions),
             "full_answers": {name: list(answers) for name, answers in (full_answers or {}).items()},
+            "full_times": {name: list(times) for name, times in (full_times or {}).items()},
             "arrivals": None if arrivals is None else asdict(arrivals),
         }
         self._write_run(document, complete, records)

@@ -14,6 +14,7 @@ from bench.energy import energy_to_json
 from bench.report.facts import RunFacts, facts_to_json
 from bench.summary import Estimate, ExitsSummary, LatencySummary, NetworkSummary, RunSummary
 from bench.timeline import Scope
+from bench.twins.summary import TwinsSummary
 
 _FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
 
@@ -29,6 +30,7 @@ def document(facts: RunFacts, summary: RunSummary) -> dict[str, Any]:
         "heat": None if summary.heat is None else asdict(summary.heat),
         "arrivals": None if summary.arrivals is None else asdict(summary.arrivals),
         "deadline": None if summary.deadline is None else asdict(summary.deadline),
+        "twins": None if summary.twins is None else _twins(summary.twins),
         "baseline": baseline,
         "reduction": _estimate(summary.reduction),
         "verdict": {
@@ -74,6 +76,36 @@ def _network(network: NetworkSummary) -> dict[str, Any]:
         **_exit_figures(network.by_exit),
         "kept_blocks": _estimate(network.kept_blocks),
         "route_entropy_bits": network.route_entropy_bits,
+    }
+
+
+def _twins(twins: TwinsSummary) -> dict[str, Any]:
+    return {
+        "mixed": twins.mixed,
+        "versions": [
+            {
+                "twin": each.twin,
+                **_network(each.network),
+                "missed": _estimate(each.missed),
+                "energy_mj": _estimate(each.energy_mj),
+                "saved": _estimate(each.saved),
+                "efficacy": _estimate(each.efficacy),
+                "efficacy_trapezoid": _estimate(each.efficacy_trapezoid),
+            }
+            for each in twins.twins
+        ],
+        "beside_clean": [
+            {
+                "twin": each.twin,
+                "pairs": each.pairs,
+                "slowdown": _estimate(each.slowdown),
+                "lost_savings": _estimate(each.lost_savings),
+            }
+            for each in twins.beside
+        ],
+        "full_ms": _latency(twins.full),
+        "ceiling_ms": _latency(twins.ceiling),
+        "ceiling_slowdown": _estimate(twins.ceiling_slowdown),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.records.rows import MOST_EXITS
+from bench.twins.costs import PathCosts, costs_from_json, costs_to_json
 
 SCHEMA = 1
 
@@ -38,11 +39,25 @@ class OpenLoopFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AttackFacts:
+    """How frames became twins: by an `attack` on a `model` with a bundle `digest`, or by a corruption (both None).
+
+    `stream` is the digest of the file that holds them; `transfer` whether the model of the run is meant to be another.
+    """
+
+    attack: str
+    model: str | None = None
+    digest: str | None = None
+    stream: str | None = None
+    transfer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What was asked for and where it ran; controller, backend and source are specs, `started` is ISO 8601.
 
     `backend_details` is what the backend says of itself, `environment` what the machine is.  `open_loop` is None where
-    frames were fetched one by one.
+    frames were fetched one by one, `attack` and `costs` (those of the model's paths) without twins.
     """
 
     run: str
@@ -59,6 +74,8 @@ class RunFacts:
     environment: Mapping[str, Any] = field(default_factory=dict)
     open_loop: OpenLoopFacts | None = None
     deadline_ms: float | None = None
+    attack: AttackFacts | None = None
+    costs: PathCosts | None = None
 
 
 def facts_to_json(facts: RunFacts) -> dict[str, Any]:
@@ -79,6 +96,8 @@ def facts_to_json(facts: RunFacts) -> dict[str, Any]:
         "seed": facts.seed,
         "open_loop": None if facts.open_loop is None else asdict(facts.open_loop),
         "deadline_ms": facts.deadline_ms,
+        "attack": None if facts.attack is None else asdict(facts.attack),
+        "path_costs": None if facts.costs is None else costs_to_json(facts.costs),
         "started": facts.started,
         "baseline": of_baseline,
         "environment": dict(facts.environment),
@@ -111,11 +130,26 @@ def facts_from_json(document: Mapping[str, Any]) -> RunFacts:
         environment=_get(document, "environment", dict),
         open_loop=None if document.get("open_loop") is None else _open_loop(_get(document, "open_loop", dict)),
         deadline_ms=_rate(document, "deadline_ms"),
+        attack=None if document.get("attack") is None else _attack(_get(document, "attack", dict)),
+        costs=None if document.get("path_costs") is None else _costs(_get(document, "path_costs", dict)),
     )
 
 
 def _open_loop(document: Mapping[str, Any]) -> OpenLoopFacts:
     return OpenLoopFacts(_rate(document, "fps"), _get(document, "queue", str))
+
+
+def _attack(document: Mapping[str, Any]) -> AttackFacts:
+    texts = {key: document.get(key) for key in ("model", "digest", "stream")}
+    known = {key: None if value is None else _get(document, key, str) for key, value in texts.items()}
+    return AttackFacts(_get(document, "attack", str), transfer=document.get("transfer") is True, **known)
+
+
+def _costs(document: Mapping[str, Any]) -> PathCosts:
+    costs = costs_from_json(document)
+    if costs is None:
+        raise FactsError("the run's document has no usable 'path_costs': it must hold trunk, exits and policy")
+    return costs
 
 
 def _rate(document: Mapping[str, Any], key: str) -> float | None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 
 from bench.report.board import energy, heat, real_time
 from bench.report.exits import render_exits
 from bench.report.facts import RunFacts
-from bench.report.figures import LABEL_WIDTH, Cell, cell, labelled, percent
+from bench.report.figures import FIGURES, LABEL_WIDTH, cell, decimals, labelled, milliseconds, percent, table
 from bench.report.lines import Line, plain
-from bench.summary import Estimate, LatencySummary, NetworkSummary, PathSummary, RunSummary, Verdict
+from bench.report.twins import render_twins
+from bench.summary import Estimate, NetworkSummary, PathSummary, RunSummary, Verdict
 
 _BAR = 20
 _WIDTH = 80
 _ROUTES_SHOWN = 8
-_FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
 
 # Two scopes with their intervals fill the width.
 _SCOPES_A_TABLE = 2
@@ -25,13 +24,8 @@ def render(summary: RunSummary, facts: RunFacts) -> list[Line]:
     """The lines of the report; `bench.report.lines` prints them."""
     model = summary.model
     blocks = [_head(summary, facts)]
-    if model.frames > model.failed:
-        blocks += _latency_tables(model)
-    if len(model.paths) > 1:
-        blocks.append(_routes(model))
-    if model.by_exit is not None:
-        blocks.append(render_exits(model.by_exit))
-    blocks += [_answers(model), real_time(summary, facts), energy(summary.energy), heat(summary.heat)]
+    blocks += _figures(model) if summary.twins is None else render_twins(summary.twins, facts)
+    blocks += [real_time(summary, facts), energy(summary.energy), heat(summary.heat)]
     if summary.baseline is not None:
         blocks.append(_comparison(model, summary.baseline, summary.reduction))
     blocks += [_verdict(summary.verdict), labelled("records", facts.folder)]
@@ -56,49 +50,21 @@ def _head(summary: RunSummary, facts: RunFacts) -> list[Line]:
     return lines
 
 
+def _figures(model: NetworkSummary) -> list[list[Line]]:
+    blocks = _latency_tables(model) if model.frames > model.failed else []
+    if len(model.paths) > 1:
+        blocks.append(_routes(model))
+    if model.by_exit is not None:
+        blocks.append(render_exits(model.by_exit))
+    return [*blocks, _answers(model)]
+
+
 def _latency_tables(model: NetworkSummary) -> list[list[Line]]:
-    columns = [(str(scope), _milliseconds(latency)) for scope, latency in model.latency_ms.items()]
+    columns = [(str(scope), milliseconds(latency)) for scope, latency in model.latency_ms.items()]
     return [
-        _table("latency in ms", _FIGURES, columns[start : start + _SCOPES_A_TABLE])
+        table("latency in ms", FIGURES, columns[start : start + _SCOPES_A_TABLE])
         for start in range(0, len(columns), _SCOPES_A_TABLE)
     ]
-
-
-def _milliseconds(latency: LatencySummary) -> list[Cell]:
-    estimates: list[Estimate | None] = [getattr(latency, figure) for figure in _FIGURES]
-    decimals = _decimals(next((estimate.value for estimate in estimates if estimate is not None), 0.0))
-    return [cell(estimate, lambda value: f"{value:.{decimals}f}") for estimate in estimates]
-
-
-def _decimals(value: float) -> int:
-    """Three digits that count, and no more than microseconds."""
-    return 3 if value < 10 else 2 if value < 100 else 1
-
-
-def _table(title: str, rows: Sequence[str], columns: Sequence[tuple[str, list[Cell]]]) -> list[Line]:
-    """Figures right-aligned, each with its interval behind it; the columns' names above the figures."""
-    value_widths = [max(len(value) for value, _ in cells) for _, cells in columns]
-    beside_widths = [
-        max(len(name) - width - 2, *(len(beside) for _, beside in cells))
-        for (name, cells), width in zip(columns, value_widths, strict=True)
-    ]
-    header = "   ".join(
-        name.ljust(width + 2 + beside)
-        for (name, _), width, beside in zip(columns, value_widths, beside_widths, strict=True)
-    )
-    lines: list[Line] = [((title.ljust(LABEL_WIDTH), "title"), (header.rstrip(), "title"))]
-    for index, row in enumerate(rows):
-        spans = [(f"  {row}".ljust(LABEL_WIDTH), "")]
-        for (_, cells), width, beside_width in zip(columns, value_widths, beside_widths, strict=True):
-            value, beside = cells[index]
-            spans += [(value.rjust(width), ""), (f"  {beside.ljust(beside_width)}   ", "dim")]
-        lines.append(_stripped(spans))
-    return lines
-
-
-def _stripped(spans: Sequence[tuple[str, str]]) -> Line:
-    *before, (text, style) = spans
-    return (*before, (text.rstrip(), style))
 
 
 def _routes(model: NetworkSummary) -> list[Line]:
@@ -106,13 +72,13 @@ def _routes(model: NetworkSummary) -> list[Line]:
     several_exits = len(model.exits) > 1
     names = [_path_name(path, several_exits) for path in model.paths[:_ROUTES_SHOWN]]
     width = max(LABEL_WIDTH - 4, *map(len, names))
-    decimals = _decimals(min(path.latency_ms for path in model.paths))
+    places = decimals(min(path.latency_ms for path in model.paths))
     header = f"{len(model.paths):,} paths{entropy}"
     lines: list[Line] = [((f"{header.ljust(width + _BAR + 4)}{'share':>8}{'frames':>9}{'p50 ms':>10}", "title"),)]
     largest = max(path.share for path in model.paths)
     for name, path in zip(names, model.paths, strict=False):
         bar = "█" * max(1, round(_BAR * path.share / largest))
-        numbers = f"{path.share:>8.1%}{path.count:>9,}{path.latency_ms:>10.{decimals}f}"
+        numbers = f"{path.share:>8.1%}{path.count:>9,}{path.latency_ms:>10.{places}f}"
         lines.append((("  " + name.ljust(width + 2), ""), (bar.ljust(_BAR), "bar"), (numbers, "")))
     rest = model.paths[_ROUTES_SHOWN:]
     if rest:
@@ -144,17 +110,17 @@ def _answers(model: NetworkSummary) -> list[Line]:
 
 
 def _comparison(model: NetworkSummary, baseline: NetworkSummary, reduction: Estimate | None) -> list[Line]:
-    networks, rows = (model, baseline), [*_FIGURES]
+    networks, rows = (model, baseline), [*FIGURES]
     columns = []
     for network in networks:
         latency = network.latency_ms.get("inference")
-        cells = [("-", "")] * len(_FIGURES) if latency is None else _milliseconds(latency)
+        cells = [("-", "")] * len(FIGURES) if latency is None else milliseconds(latency)
         columns.append((network.network, cells))
     if any(network.accuracy is not None for network in networks):
         rows.append("right answers")
         for (_, cells), network in zip(columns, networks, strict=True):
             cells.append(cell(network.accuracy, percent))
-    lines = _table("inference in ms", rows, columns)
+    lines = table("inference in ms", rows, columns)
     if reduction is not None:
         value, interval = cell(reduction, lambda share: f"{share:.1%}")
         shown = "of the mean" if reduction.low > 0 or reduction.high < 0 else "of the mean: no difference shown"

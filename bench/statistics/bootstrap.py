@@ -71,6 +71,30 @@ def reduction_estimate(
     return _estimate(1 - ratio, 1 - model_sums / baseline_sums, len(model), block, confidence)
 
 
+def ratio_estimate(
+    numerator: ArrayLike, denominator: ArrayLike, rng: np.random.Generator, confidence: float = 0.95
+) -> Estimate | None:
+    """mean(numerator) / mean(denominator) over the same frames, or None below 20 frames.
+
+    Both series are (n,), of any sign, in time order, and element i of both is the same frame.  None, too, where the
+    denominator is not above 0 in every resample: what is divided by what may be nothing has no interval.
+
+    Raises:
+        ValueError: the series differ in length.
+    """
+    above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    if above.shape != below.shape:
+        raise ValueError(f"frames must be paired: {len(above)} above stand against {len(below)} below")
+    if len(above) < FEWEST_FRAMES or below.sum() <= 0:
+        return None
+    ratio = float(above.sum() / below.sum())
+    block = _block_length(above - ratio * below)
+    above_sums, below_sums = _resampled_sums([above, below], block, rng)
+    if below_sums.min() <= 0:
+        return None
+    return _estimate(ratio, above_sums / below_sums, len(above), block, confidence)
+
+
 def change_estimate(
     before: ArrayLike, after: ArrayLike, rng: np.random.Generator, confidence: float = 0.95
 ) -> Estimate | None:

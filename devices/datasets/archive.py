@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -119,6 +121,27 @@ class Archive:
         # RuntimeError: it asks for a password, or for a decompressor that is not there.
         except (zipfile.BadZipFile, RuntimeError, OSError):
             raise ArchiveError(f"is damaged ({filename} cannot be unpacked)") from None
+
+
+def write_archive(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an archive; whoever reads it meanwhile sees the old file or the whole new one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        # Temporary files begin as private ones.
+        part.chmod(0o644)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _header(stream: IO[bytes], filename: str) -> ArrayHeader:

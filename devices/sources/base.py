@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Twin = Literal["clean", "adversarial", "floats", "corrupted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,10 @@ class Frame:
     `image` is (height, width, 3) uint8 RGB; `name` says where it comes from (a file name, "track 3 frame 12");
     `label` is the class index where the source knows it; `roi` is x1, y1, x2, y2 of the sign in pixels where known.
     `captured_ns` is CLOCK_MONOTONIC (`time.monotonic_ns`) when the sensor or its driver says that it was taken.
+
+    Where frames are shown beside attacked or corrupted versions of themselves, `pair` is the number that they share
+    and `twin` says which version this is; `exact`, (height, width, 3) float32 in [0, 1], is what the network is to see
+    instead of `image`: what was crafted, before any camera rounds it.
     """
 
     image: NDArray[np.uint8]
@@ -25,6 +31,9 @@ class Frame:
     track: int | None = None
     roi: tuple[int, int, int, int] | None = None
     captured_ns: int | None = None
+    twin: Twin | None = None
+    pair: int | None = None
+    exact: NDArray[np.float32] | None = None
 
 
 class SourceError(Exception):

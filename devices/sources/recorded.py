@@ -1,13 +1,13 @@
-"""A recorded stream: a clip (`devices/recording.py`), or the frames of an attack in one numpy archive.
+"""A recorded stream: a clip (`devices/recording.py`), or frames in a numpy archive, with adversarial twins or not.
 
-In the archive, `images` (n, height, width, 3) uint8 RGB and `schema` (1); `labels` and `tracks` (n,) integers, -1 where
-there is none, and `task`, the data set whose classes the labels are, may be missing.
+In an archive without twins (`devices/twins.py` has the others), `images` (n, height, width, 3) uint8 RGB and `schema`
+(1); `labels` and `tracks` (n,) integers, -1 where there is none, and `task`, the data set whose classes the labels are,
+may be missing.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.datasets.archive import MAX_BYTES, Archive, ArchiveError
+from devices.datasets.archive import MAX_BYTES, Archive, ArchiveError, write_archive
+from devices.interleaving import attacked, turns
 from devices.recording import INDEX, RecordingError, read_clip
-from devices.sources.base import Frame, SourceError
+from devices.sources.base import Frame, SourceError, Twin
 from devices.sources.images import ImageError
 from devices.sources.location import existing_file, existing_folder
+from devices.twins import Crafting, TwinStream, read_twins
 
 SCHEMA = 1
 MAX_TASK_LETTERS = 64
@@ -33,20 +35,41 @@ class Recorded:
     A clip is replayed at the times at which its frames were taken, as far as whoever takes them keeps to `offset_ns`;
     with `pace=none`, and from an archive, which has no times, frames come as fast as they are asked for.
 
+    A stream of twins is unpacked whole and shows both of each pair, clean and adversarial in turn, and the adversarial
+    one before it was rounded where the file holds it.  With `share`, one of each pair is shown, in order.
+
     Raises:
         SourceError: there is none, it is damaged, unpacks to more than 2 GiB, or is no recorded stream.
+        ValueError: an option is out of its range, or means nothing without twins.
     """
 
     location: str = field(metadata={"help": "the folder of a clip, or an .npz file", "example": "attack.npz"})
     pace: Literal["recorded", "none"] = field(
         default="recorded", metadata={"help": "when a clip's frames come: as recorded, or at once", "example": "none"}
     )
+    share: float | None = field(
+        default=None, metadata={"help": "share of frames that are attacked, instead of both twins", "example": "0.1"}
+    )
+    bursts: int | None = field(
+        default=None, metadata={"help": "how many attacked frames come in a row", "example": "10"}
+    )
+    seed: int = field(default=0, metadata={"help": "which frames are attacked", "example": "7"})
+    block: int = field(
+        default=1, metadata={"help": "pairs shown in one version before the other's turn", "example": "200"}
+    )
+    floats: bool = field(
+        default=True, metadata={"help": "show them before rounding too, where the file has that", "example": "false"}
+    )
 
     def __post_init__(self) -> None:
         is_folder = (
             bool(self.location) and "\0" not in self.location and os.path.isdir(os.path.expanduser(self.location))
         )
-        self._stream = _Clip(self.location) if is_folder else _Archive(self.location)
+        self._stream = _Clip(self.location) if is_folder else _archived(self)
+        if not isinstance(self._stream, _Twins) and (self.share, self.bursts, self.block) != (None, None, 1):
+            raise ValueError(
+                f"{self.location} holds no adversarial twins, so share, bursts and block mean nothing: leave them out"
+            )
         self._times_ns = self._stream.times_ns if self.pace == "recorded" else None
 
     @property
@@ -56,6 +79,16 @@ class Recorded:
     @property
     def length(self) -> int:
         return self._stream.length
+
+    @property
+    def crafting(self) -> Crafting | None:
+        """How the adversarial frames were made; None in a stream without twins."""
+        return self._stream.stream.crafting if isinstance(self._stream, _Twins) else None
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of a stream of twins."""
+        return self._stream.stream.digest if isinstance(self._stream, _Twins) else None
 
     @property
     def live(self) -> bool:
@@ -99,22 +132,31 @@ class _Clip:
             yield Frame(image, kept.name, kept.label, kept.track, kept.roi)
 
 
+def _archived(options: Recorded) -> _Archive | _Twins:
+    path = existing_file(options.location, "recorded://attack.npz")
+    again = "record the stream again"
+    try:
+        with Archive(path) as archive:
+            if "adversarial" not in archive.headers:
+                return _Archive(path, archive)
+            again = "craft it again, or copy it again"
+            return _Twins(read_twins(archive), options)
+    except (ArchiveError, OSError) as error:
+        raise SourceError(f"{path} {_reason(error)}: {again}") from None
+
+
 class _Archive:
     times_ns = None
 
-    def __init__(self, location: str) -> None:
-        self._path = existing_file(location, "recorded://attack.npz")
-        try:
-            with Archive(self._path) as archive:
-                _check(archive.headers)
-                if (schema := int(archive.read("schema"))) != SCHEMA:
-                    raise ArchiveError(f"has schema {schema}, and this version of edgebench reads {SCHEMA}")
-                self.length = archive.headers["images"].shape[0]
-                self._labels = _numbers(archive, "labels", self.length)
-                self._tracks = _numbers(archive, "tracks", self.length)
-                self.task = (str(archive.read("task")) if "task" in archive.headers else "") or None
-        except (ArchiveError, OSError) as error:
-            raise SourceError(f"{self._path} {_reason(error)}: record the stream again") from None
+    def __init__(self, path: Path, archive: Archive) -> None:
+        self._path = path
+        _check(archive.headers)
+        if (schema := int(archive.read("schema"))) != SCHEMA:
+            raise ArchiveError(f"has schema {schema}, and this version of edgebench reads {SCHEMA}")
+        self.length = archive.headers["images"].shape[0]
+        self._labels = _numbers(archive.read("labels")) if "labels" in archive.headers else [None] * self.length
+        self._tracks = _numbers(archive.read("tracks")) if "tracks" in archive.headers else [None] * self.length
+        self.task = (str(archive.read("task")) if "task" in archive.headers else "") or None
 
     def frames(self) -> Iterator[Frame]:
         given = 0
@@ -127,6 +169,45 @@ class _Archive:
             raise SourceError(
                 f"{self._path} broke off after {_counted(given)}: it {_reason(error)}; record it again"
             ) from None
+
+
+class _Twins:
+    """A stream of twins in memory, so that nothing is unpacked between two frames."""
+
+    times_ns = None
+
+    def __init__(self, stream: TwinStream, options: Recorded) -> None:
+        self.stream = stream
+        self.task = stream.crafting.task
+        self._labels, self._tracks = _numbers(stream.labels), _numbers(stream.tracks)
+        for name, least in (("bursts", 1), ("block", 1), ("seed", 0)):
+            if (value := getattr(options, name)) is not None and value < least:
+                raise ValueError(f"{name}={value} is out of range: choose a whole number from {least} on, such as 7")
+        pairs = len(stream.clean)
+        if options.share is None:
+            if options.bursts is not None:
+                raise ValueError("bursts are of attacked frames: say which share is attacked, such as share=0.1")
+            versions: list[Twin] = ["clean", "adversarial"]
+            if stream.floats is not None and options.floats:
+                versions.append("floats")
+            self._order = [(pair, versions[version]) for pair, version in turns(pairs, len(versions), options.block)]
+        else:
+            chosen = attacked(pairs, options.share, options.bursts, options.seed)
+            self._order = [(pair, "adversarial" if each else "clean") for pair, each in enumerate(chosen.tolist())]
+        self.length = len(self._order)
+
+    def frames(self) -> Iterator[Frame]:
+        stream = self.stream
+        for pair, twin in self._order:
+            yield Frame(
+                stream.clean[pair] if twin == "clean" else stream.adversarial[pair],
+                f"frame {pair} {twin}",
+                self._labels[pair],
+                self._tracks[pair],
+                twin=twin,
+                pair=pair,
+                exact=stream.floats[pair] if twin == "floats" and stream.floats is not None else None,
+            )
 
 
 def write_recorded(
@@ -162,7 +243,7 @@ def write_recorded(
     except ArchiveError as error:
         raise ValueError(f"{path} is not written, because it {error}") from None
     try:
-        _write_whole(path, arrays)
+        write_archive(path, arrays)
     except OSError as error:
         raise SourceError(f"{path} cannot be written ({error.strerror}): choose another place") from None
 
@@ -207,23 +288,5 @@ def _reason(error: ArchiveError | RecordingError | OSError) -> str:
     return f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
 
 
-def _numbers(archive: Archive, name: str, length: int) -> list[int | None]:
-    if name not in archive.headers:
-        return [None] * length
-    return [int(number) if number >= 0 else None for number in archive.read(name)]
-
-
-def _write_whole(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        # Temporary files begin as private ones.
-        part.chmod(0o644)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _numbers(column: NDArray[Any]) -> list[int | None]:
+    return [number if number >= 0 else None for number in column.tolist()]

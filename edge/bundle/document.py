@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from typing import Any, cast, get_args
 
 from edge.bundle.error import BundleError
@@ -41,6 +42,7 @@ def parse(data: bytes) -> Manifest:
     document.close()
     check_joins(manifest.network, manifest.input_shape, len(manifest.task.classes))
     _check_calibrations(manifest)
+    _check_measured(manifest)
     return manifest
 
 
@@ -95,6 +97,12 @@ def _check_calibrations(manifest: Manifest) -> None:
             raise BundleError(
                 f"{place} has {len(calibration.thresholds)} thresholds, and the network {exits} exits before its last"
             )
+
+
+def _check_measured(manifest: Manifest) -> None:
+    exits = len(manifest.network.exits)
+    if manifest.measured is not None and len(manifest.measured.exits) not in (0, exits):
+        raise BundleError(f"measured.exits has {len(manifest.measured.exits)} figures, and the network {exits} exits")
 
 
 def _name(fields: Fields, key: str) -> str:
@@ -223,19 +231,25 @@ def _calibration(fields: Fields) -> Calibration:
 def _measured(fields: Fields | None) -> Measured | None:
     if fields is None:
         return None
-    accuracy = fields.record("accuracy")
-    interval = Accuracy(accuracy.fraction("value"), accuracy.fraction("low"), accuracy.fraction("high"))
-    accuracy.close()
-    if not interval.low <= interval.value <= interval.high:
-        raise BundleError("measured.accuracy has its value outside its interval")
     return Measured(
-        accuracy=interval,
+        accuracy=_accuracy(fields.record("accuracy"), "measured.accuracy"),
         data=fields.text("data"),
         n=fields.whole("n", low=1),
         draws=fields.whole("draws", low=1),
         date=fields.text("date"),
+        exits=tuple(_accuracy(each, "measured.exits") for each in fields.records("exits"))
+        if fields.has("exits")
+        else (),
         more=fields.rest(),
     )
+
+
+def _accuracy(fields: Fields, place: str) -> Accuracy:
+    interval = Accuracy(fields.fraction("value"), fields.fraction("low"), fields.fraction("high"))
+    fields.close()
+    if not interval.low <= interval.value <= interval.high:
+        raise BundleError(f"{place} has its value outside its interval")
+    return interval
 
 
 def _provenance(fields: Fields) -> Provenance:
@@ -268,9 +282,11 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
 
 
 def _measured_to_json(measured: Measured) -> dict[str, Any]:
-    accuracy = measured.accuracy
+    # As the networks of gates: written only where there are some.
+    exits = {"exits": [asdict(each) for each in measured.exits]} if measured.exits else {}
     return {
-        "accuracy": {"value": accuracy.value, "low": accuracy.low, "high": accuracy.high},
+        "accuracy": asdict(measured.accuracy),
+        **exits,
         "data": measured.data,
         "n": measured.n,
         "draws": measured.draws,

@@ -29,7 +29,8 @@ class Accuracy:
 class Measured:
     """How well the network that is stored does: on `n` images of `data`, mean over `draws` of the gates.
 
-    `more` holds whatever else was measured, as JSON.
+    `exits` is how right every exit is by itself, first to last, where there are several and that was measured; `more`
+    holds whatever else was, as JSON.
     """
 
     accuracy: Accuracy
@@ -38,6 +39,7 @@ class Measured:
     draws: int
     date: str
     more: dict[str, Any] = field(default_factory=dict)
+    exits: tuple[Accuracy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,16 @@ def open_bundle(folder: Path) -> Bundle:
         return _load(folder)
 
 
+def read_manifest(file: Path) -> Manifest:
+    """A manifest without its bundle.
+
+    Raises:
+        BundleError: it is not one.
+    """
+    with _naming(file):
+        return parse(_read(file, MANIFEST_LIMIT_BYTES))
+
+
 def write_bundle(
     folder: Path, manifest: Manifest, models: Mapping[str, onnx.ModelProto], *, overwrite: bool = False
 ) -> Bundle:

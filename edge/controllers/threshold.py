@@ -58,6 +58,11 @@ class Thresholded(Controller):
         self._limits = self._limits_for(network)
         self.start()
 
+    @property
+    def limits(self) -> tuple[float | None, ...]:
+        """The threshold of every exit but the last, None for one that is not asked; known once it is attached."""
+        return tuple(self._limits)
+
     def start(self) -> None:
         self.confidences = self._found = dict[int, float]()
         self._fired = False

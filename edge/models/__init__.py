@@ -1,11 +1,11 @@
-"""The networks that come with the package, one bundle folder each."""
+"""The networks that come with the package, one bundle folder each, and manifests of others that are too large to."""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
 
-from edge.bundle import BundleError
+from edge.bundle import BundleError, Manifest, read_manifest
 
 _SHIPPED = Path(__file__).parent
 
@@ -13,6 +13,11 @@ _SHIPPED = Path(__file__).parent
 def shipped() -> list[str]:
     """The names of the bundles that come with the package."""
     return sorted(manifest.parent.name for manifest in _SHIPPED.glob("*/manifest.json"))
+
+
+def elsewhere() -> list[Manifest]:
+    """What is known of networks that do not come with the package: the manifests that their bundles had."""
+    return [read_manifest(file) for file in sorted((_SHIPPED / "elsewhere").glob("*.json"))]
 
 
 def model_folder(name_or_path: str) -> Path:

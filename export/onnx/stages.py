@@ -15,6 +15,7 @@ from edge.network import Exit, Gate
 from export.networks.backbone import Backbone
 from export.networks.early_exit import EarlyExitNetwork, StagedNetwork
 from export.networks.resnet import BasicBlock, GatedResNet
+from export.networks.skipnet import SkipNet
 from export.onnx.graphs import export_modules
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -49,12 +50,15 @@ def fold_batch_norm(module: ModuleT) -> ModuleT:
 def stage_modules(network: StagedNetwork, policy: nn.Module | None = None) -> dict[str, nn.Module]:
     """The stages by id, first to last: views of the networks that share their parameters.
 
-    "stem"; for every block "block0" and, where a gate stands there and the shortcut is a projection, "bypass0", and the
-    head of an exit behind it, "head0" for the first exit; the last exit's "head"; "policy".
+    "stem"; for every block "block0", "gate0" where a network of its own decides on it, "bypass0" where a gate stands
+    there and the shortcut is a projection, and the head of an exit behind it, "head0" for the first exit; the last
+    exit's "head"; "policy".
     """
     trunk, heads = _backbone(network), _internal_heads(network)
     stages: dict[str, nn.Module] = {"stem": trunk.stem}
     for index, block in enumerate(trunk.blocks):
+        if isinstance(trunk, SkipNet):
+            stages[f"gate{index}"] = trunk.block_gates[index]
         stages[f"block{index}"] = block
         if isinstance(trunk, GatedResNet) and isinstance(block, BasicBlock) and block.has_projection:
             stages[f"bypass{index}"] = Bypass(block)
@@ -82,7 +86,11 @@ def layout(network: StagedNetwork) -> Layout:
     gates: list[Gate] = []
     if isinstance(trunk, GatedResNet):
         projected = [block.has_projection for block in trunk.residual_blocks()]
-        gates = [Gate(f"block{i}", f"bypass{i}" if has else None) for i, has in enumerate(projected)]
+        decides = isinstance(trunk, SkipNet)
+        gates = [
+            Gate(f"block{i}", f"bypass{i}" if has else None, f"gate{i}" if decides else None)
+            for i, has in enumerate(projected)
+        ]
     exits = [Exit(blocks[index], f"head{number}") for number, index in enumerate(_internal_heads(network))]
     return Layout(("stem", *blocks), tuple(gates), (*exits, Exit(blocks[-1], "head")))
 
@@ -116,7 +124,7 @@ def _stage_inputs(network: StagedNetwork) -> dict[str, Tensor]:
     inputs = {"stem": image, "policy": image}
     features = trunk.stem(image)
     for index, block in enumerate(trunk.blocks):
-        inputs[f"block{index}"] = inputs[f"bypass{index}"] = features
+        inputs[f"gate{index}"] = inputs[f"block{index}"] = inputs[f"bypass{index}"] = features
         features = block(features)
         if index in heads:
             inputs[f"head{heads.index(index)}"] = features

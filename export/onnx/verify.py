@@ -18,6 +18,7 @@ from edge.bundle import Bundle
 from edge.network import Network, Route
 from export.networks.early_exit import EarlyExitNetwork, StagedNetwork
 from export.networks.policy import DecisionNetwork
+from export.networks.skipnet import SkipNet
 from export.onnx.stages import fold_batch_norm, stage_modules
 
 # Float32 sums in another order differ by a few 1e-6 of the largest score after 18 layers.
@@ -30,9 +31,10 @@ NetworkT = TypeVar("NetworkT", bound=StagedNetwork)
 class Difference:
     """How far the bundle's outputs lie from torch's, over all images, as shares of the largest output.
 
-    `what` is a route, "exit 0", both ("1101 exit 0"), or "policy".  `stored`: torch with the stored weights, so the
-    error of the export itself; `trained`: torch with the weights as trained, so with the cost of storing them narrow.
-    `agreement` is the share of decisions, classes or gates open at 0.5, that are those of the networks as trained.
+    `what` is a route, "exit 0", both ("1101 exit 0"), "gate 0" for a gate with a network of its own, or "policy".
+    `stored`: torch with the stored weights, so the error of the export itself; `trained`: torch with the weights as
+    trained, so with the cost of storing them narrow.  `agreement` is the share of decisions, classes or gates open at
+    0.5, that are those of the networks as trained.
     """
 
     what: str
@@ -66,8 +68,9 @@ def verify(
 ) -> Verification:
     """Run `images` (n, 3, h, w) in [0, 1] through the bundle and through torch: every exit of every route.
 
-    The bundle is run as a frame is that stops nowhere, from exit to exit.  `backend` was opened on it; `network` and
-    `policy` are what it was exported from.  `report` is told how many routes are done.
+    The bundle is run as a frame is that stops nowhere, from exit to exit; networks of gates are asked on the full
+    route.  `backend` was opened on it; `network` and `policy` are what it was exported from.  `report` is told how many
+    routes are done.
     """
     stored_network, stored_policy = stored_networks(bundle, network, policy)
     network.eval()
@@ -79,11 +82,14 @@ def verify(
             agreement = (scores[0].argmax(1) == scores[2].argmax(1)).float().mean().item()
             differences.append(_difference(_path(route, exit_index, len(found)), *scores, agreement))
         report(done)
+    if isinstance(network, SkipNet) and isinstance(stored_network, SkipNet):
+        of_bundle = _keep_of_bundle(bundle.network, backend, images)
+        of_torch = (_keep_of_torch(each, images) for each in (stored_network, network))
+        for gate, kept in enumerate(zip(of_bundle, *of_torch, strict=True)):
+            differences.append(_decided(f"gate {gate}", *kept))
     if policy is not None and stored_policy is not None:
         (keep,) = _outputs([backend.compile(bundle.network.policy_segment())], images)
-        trained_keep = policy.eval()(images)
-        agreement = ((keep >= 0.5) == (trained_keep >= 0.5)).float().mean().item()
-        differences.append(_difference("policy", keep, stored_policy(images), trained_keep, agreement))
+        differences.append(_decided("policy", keep, stored_policy(images), policy.eval()(images)))
     return Verification(len(images), tuple(differences))
 
 
@@ -129,6 +135,18 @@ def _scores_of_torch(network: StagedNetwork, images: Tensor, route: Route) -> li
     return [network(images, kept)]
 
 
+def _keep_of_bundle(network: Network, backend: Backend, images: Tensor) -> list[Tensor]:
+    """What every gate's own network says on the full route, (n, 1) each."""
+    starts = (0, *network.gate_positions[:-1])
+    segments = [network.segment_to_gate(network.full_route, start, gate) for gate, start in enumerate(starts)]
+    return _outputs([backend.compile(segment) for segment in segments], images)
+
+
+def _keep_of_torch(network: SkipNet, images: Tensor) -> list[Tensor]:
+    _, keep = network.forward_drawn(images, torch.ones_like)
+    return [keep[:, gate : gate + 1] for gate in range(network.gates)]
+
+
 def _outputs(executables: Sequence[Executable], images: Tensor) -> list[Tensor]:
     """What each of a chain of segments gives, (n, outputs)."""
     found: list[list[NDArray[np.float32]]] = [[] for _ in executables]
@@ -147,6 +165,11 @@ def _path(route: Route, exit_index: int, exits: int) -> str:
 
 def _difference(what: str, found: Tensor, stored: Tensor, trained: Tensor, agreement: float) -> Difference:
     return Difference(what, _distance(found, stored), _distance(found, trained), agreement)
+
+
+def _decided(what: str, found: Tensor, stored: Tensor, trained: Tensor) -> Difference:
+    """Of keep-probabilities, whose decisions are those at one half."""
+    return _difference(what, found, stored, trained, ((found >= 0.5) == (trained >= 0.5)).float().mean().item())
 
 
 def _distance(outputs: Tensor, reference: Tensor) -> float:

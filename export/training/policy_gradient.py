@@ -61,6 +61,7 @@ def free_gates(step: int, steps: int, gates: int, curriculum: float) -> Tensor:
 
 
 def policy_gradient_phase(
+    name: str,
     policy: DecisionNetwork,
     optimizer: torch.optim.Optimizer,
     trials: Trials,
@@ -69,7 +70,7 @@ def policy_gradient_phase(
     steps: int,
     options: PolicyGradientOptions,
 ) -> Phase:
-    """The phase "policy-gradient"; `shares` (gates,) is what dropping each block saves (`body_shares`)."""
+    """The policy learns from `trials`; `shares` (gates,) is what dropping each block saves (`body_shares`)."""
 
     def step(index: int) -> Mapping[str, float]:
         trial = trials[index]
@@ -105,4 +106,4 @@ def policy_gradient_phase(
             "entropy": binary_entropy_bits(keep.detach()).sum(1).mean().item(),
         }
 
-    return Phase("policy-gradient", steps, {"policy": policy, "optimizer": optimizer}, step)
+    return Phase(name, steps, {"policy": policy, "optimizer": optimizer}, step)

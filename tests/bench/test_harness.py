@@ -15,7 +15,7 @@ import pytest
 
 from bench import harness
 from bench.feed import ClosedLoop
-from bench.harness import Contender, Limits, full_answers, measure
+from bench.harness import Contender, Limits, full_answers, measure, times_against_full
 from bench.records import RecordsError
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
@@ -168,6 +168,18 @@ def test_the_full_network_is_asked_after_the_run_about_the_same_inputs():
     assert full.seen == []
     assert full_answers(contenders, outcome.inputs, Stopping()) == {"a": [index % 2 for index in range(10)]}
     assert full.seen == list(range(10))
+
+
+def test_what_leaves_early_is_timed_against_the_full_network_in_turns(monkeypatch):
+    monkeypatch.setattr(harness, "TIMED_INPUTS", 4)
+    order: list[str] = []
+    early = Contender("a", FakeRuntime("a", order), FakeRuntime("A", order), leaves_early=True)
+    gated = Contender("b", FakeRuntime("b", order), FakeRuntime("B", order))
+    inputs = [np.full((1, 3, 4, 4), index / 10, np.float32) for index in range(10)]
+    assert times_against_full((early, gated), inputs, Stopping()) == {"a": [(6, 6)] * 4}
+    assert order == ["a", "A", "A", "a"] * 2
+    assert times_against_full((gated,), inputs, Stopping()) == {}
+    assert times_against_full((early,), [], Stopping()) == {"a": []}
 
 
 def test_as_many_inputs_are_kept_as_fit(monkeypatch):

@@ -82,6 +82,8 @@ record_strategy = st.builds(
     sequence=st.none() | st.integers(0, 2**26 - 1),
     wait_ns=st.none() | times,
     detect_ns=st.none() | times,
+    twin=st.none() | st.sampled_from(["clean", "adversarial", "floats", "corrupted"]),
+    pair=st.none() | st.integers(0, 2**26 - 1),
 )
 
 
@@ -120,7 +122,7 @@ def test_a_usual_row_reads_as_it_should(tmp_path: Path) -> None:
     header, row = (tmp_path / "run" / "frames.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert row == (
-        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,"
+        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,,,"
     )
 
 
@@ -145,6 +147,13 @@ def test_answers_of_the_full_network_come_back_in_the_records(tmp_path: Path) ->
             writer.append(record)
         writer.finish({}, full_answers={"gusodrop": [3, None], "resnet18": [5, 5, 5]})
     assert [record.full_predicted for record in read_run(tmp_path / "run").records] == [None, 3, None, None]
+
+
+def test_times_of_the_full_network_come_back(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "run", {}) as writer:
+        writer.append(RECORD)
+        writer.finish({}, full_times={"sdn": [(5, 9), (6, 8)]})
+    assert read_run(tmp_path / "run").full_times == {"sdn": [[5, 9], [6, 8]]}
 
 
 def test_a_run_without_its_end_is_incomplete_and_keeps_what_was_known_at_the_start(tmp_path: Path) -> None:
@@ -213,7 +222,7 @@ ROW = ",".join(written(RECORD))
     [
         (b"frame,name\n", "line 1: these are not the columns of this version"),
         (b"\x00\xff\xfe\n", "line 1: 'utf-8' codec can't decode"),
-        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 22"),
+        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 24"),
         (
             b"HEADER\nROW\n" + ROW.replace("fused", "warm").encode() + b"\n",
             "line 3: 'warm' does not fit the column plan",
@@ -223,7 +232,7 @@ ROW = ",".join(written(RECORD))
         (b"HEADER\n" + ROW.replace("7,", "9" * 5000 + ",", 1).encode() + b"\n", "does not fit the column frame"),
         (b"HEADER\n" + ROW.replace(",0,123", ",2,123").encode() + b"\n", "line 2: '2' does not fit the column warm_up"),
         (b'HEADER\n7,"x\nROW\nROW\n', "line 2: "),
-        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 22"),
+        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 24"),
         (b"HEADER\nROW\n" + b"x" * 200_000 + b"\n", "line 3: longer than 131072 bytes"),
         (b"HEADER\n\xff\n", "line 2: 'utf-8' codec can't decode"),
     ],
@@ -280,7 +289,7 @@ def test_a_run_ends_before_its_rows_are_more_than_are_read(tmp_path: Path, monke
         append_all(writer, 20_000)
     writer.close()
     run = read_run(tmp_path / "run")
-    assert len(run.records) > 9_000
+    assert len(run.records) > 8_500
     assert [record.frame for record in run.records] == list(range(len(run.records)))
     assert not run.complete
 
@@ -331,14 +340,14 @@ def test_all_files_together_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_folder_from_before_the_newer_columns_is_read(tmp_path: Path) -> None:
-    write(tmp_path / "run", RECORD._replace(sequence=3, wait_ns=5, detect_ns=7))
+    write(tmp_path / "run", RECORD._replace(sequence=3, wait_ns=5, detect_ns=7, twin="clean", pair=1))
     frames = tmp_path / "run" / "frames.csv"
     lines = [line.split(",") for line in frames.read_text().splitlines()]
-    for columns in (19, 20, 21, 22):
+    for columns in (19, 20, 21, 22, 24):
         frames.write_text("".join(",".join(line[:columns]) + "\n" for line in lines))
         (record,) = read_run(tmp_path / "run").records
-        assert record[:columns] == RECORD._replace(sequence=3, wait_ns=5, detect_ns=7)[:columns]
-        assert record[columns:] == (None,) * (22 - columns)
+        assert record[:columns] == RECORD._replace(sequence=3, wait_ns=5, detect_ns=7, twin="clean", pair=1)[:columns]
+        assert record[columns:] == (None,) * (24 - columns)
 
 
 def test_a_row_shorter_than_its_header_is_refused(tmp_path: Path) -> None:
@@ -346,7 +355,7 @@ def test_a_row_shorter_than_its_header_is_refused(tmp_path: Path) -> None:
     frames = tmp_path / "run" / "frames.csv"
     header, row = frames.read_text().splitlines()
     frames.write_text(f"{header}\n{row[:-3]}\n")
-    with pytest.raises(RecordsError, match="19 columns instead of 22"):
+    with pytest.raises(RecordsError, match="21 columns instead of 24"):
         read_run(tmp_path / "run")
 
 
@@ -379,6 +388,10 @@ def changed(**changes: object) -> str:
         (changed(full_answers={"gusodrop": ["1"]}), "full_answers must hold a list of classes"),
         (changed(full_answers=[]), "full_answers must hold a list of classes"),
         (changed(full_answers={"gusodrop": [1 << 40]}), "full_answers must hold a list of classes"),
+        (changed(full_times=[]), "full_times must hold a list of pairs"),
+        (changed(full_times={"gusodrop": [[1]]}), "full_times must hold a list of pairs"),
+        (changed(full_times={"gusodrop": [[1, 0]]}), "full_times must hold a list of pairs"),
+        (changed(full_times={"gusodrop": [[1, True]]}), "full_times must hold a list of pairs"),
         (changed(arrivals=[1]), "arrivals must be an object of counts"),
         (changed(arrivals={"arrived": 3, "processed": 3, "dropped": 0, "queued": -1, "behind": 0}), "of counts"),
         (changed(arrivals={"arrived": 3, "processed": 1, "dropped": 1, "queued": 0, "behind": 0}), "do not add up"),

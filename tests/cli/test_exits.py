@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from toys import exit_bundle
 
+from bench.records import read_run
+from bench.registry import make
 from devices.sources.recorded import write_recorded
-from edge.bundle import open_bundle
+from edge.bundle import open_bundle, state_calibration
+from edge.network import Calibration
+from edge.preprocess import Preprocessor
 
 FRAMES = 60
 
@@ -76,6 +80,22 @@ def test_calibrated_thresholds_are_in_the_bundle_and_do_what_was_said(edgebench,
     assert measured["accuracy"]["value"] == pytest.approx(document["chosen_on"]["accuracy"]["value"])
 
 
+def test_a_run_says_what_was_saved_and_a_report_says_it_again(edgebench, model: str, stream: str) -> None:
+    words = ("latency", "--model", model, "--source", stream, "--controller", "confidence:0", "--json")
+    run = edgebench(*words, "--out", "run")
+    assert run.status == 0, run.err
+    document = json.loads(run.out)
+    assert document["saved"]["n"] == FRAMES
+    assert document["saved"]["low"] <= document["saved"]["value"] <= document["saved"]["high"] < 1
+    again = json.loads(edgebench("report", "run", "--json").out)
+    assert again["saved"] == document["saved"]
+    shown = edgebench("report", "run").out
+    assert "time saved" in shown
+    assert "heads and decisions paid" in shown
+    # Where no exit is asked nothing can be saved.
+    assert json.loads(edgebench(*words[:-2], "all", "--json").out)["saved"] is None
+
+
 def test_calibrated_thresholds_per_exit_can_go_into_a_copy(edgebench, model: str, stream: str) -> None:
     words = ("--model", model, "--source", stream, "--controller", "entropy:fallback=most-confident", "--per-exit")
     ended = edgebench("calibrate", *words, "--target", "loss:0.05", "--costs", "macs", "--out", "copy")
@@ -121,3 +141,45 @@ def test_a_network_without_exits_and_a_source_without_labels_are_refused(
     write_recorded(tmp_path / "bare.npz", np.zeros((3, 8, 8, 3), np.uint8))
     ended = edgebench("sweep", "--model", model, "--source", "recorded://bare.npz")
     assert "has no labels of toy" in ended.err
+
+
+@pytest.mark.parametrize(
+    "controller", ["confidence:0.6", "confidence:thresholds=0.5;-", "all+confidence:0", "confidence:calibrated=quick"]
+)
+def test_a_single_file_answers_as_the_staged_runtime_does(edgebench, model: str, stream: str, controller: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "calibrated" in controller:
+        state_calibration(Path(model), "quick", Calibration("confidence", (0.7, 0.55)))
+    words = ("export", model, "--single-file", "one.onnx", "--controller", controller)
+    ended = edgebench(*words, "--json")
+    assert ended.status == 0, ended.err
+    document = json.loads(ended.out)
+    session = onnxruntime.InferenceSession("one.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == {
+        "edgebench.bundle": document["bundle"]["digest"],
+        "edgebench.model": "toy-exits",
+        "edgebench.controller": document["controller"],
+    }
+    run = edgebench("latency", "--model", model, "--source", stream, "--controller", controller, "--out", "run")
+    assert run.status == 0, run.err
+    source, _ = make("sources", stream)
+    exits = []
+    for frame in source.frames():
+        scores, exit_, confidence = session.run(None, {"image": Preprocessor(8, 8)(frame.image)})
+        exits.append((int(exit_), int(scores.argmax())))
+        assert 1 / 3 <= confidence <= 1
+    rows = [row for row in read_run(Path("run")).records if not row.warm_up]
+    assert exits == [(row.exit, row.predicted) for row in rows]
+    assert "one.onnx exists already" in edgebench(*words).err
+    assert edgebench(*words, "--overwrite").out.startswith("one.onnx: toy-exits with ")
+
+
+@pytest.mark.parametrize(
+    "controller", ["all", "patience:2", "confidence:0.9,fallback=most-confident", "random:0.5+confidence:0.9"]
+)
+def test_what_a_single_file_cannot_decide_is_refused(edgebench, model: str, controller: str) -> None:
+    ended = edgebench("export", model, "--single-file", "one.onnx", "--controller", controller)
+    assert ended.status == 2
+    assert "cannot be put into a single file" in ended.err
+    assert ended.err.endswith("Write for example --controller confidence:0.9.\n")
+    assert "Name either --out or --single-file" in edgebench("export", model).err

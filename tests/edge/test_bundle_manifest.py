@@ -130,6 +130,10 @@ FAULTS: dict[str, Edit] = {
     "measured.accuracy.value is 97, not in [0, 1]": put("measured", "accuracy", "value", to=97.0),
     "measured.accuracy has its value outside its interval": put("measured", "accuracy", "high", to=0.9),
     "measured.n is 0, not in 1..": put("measured", "n", to=0),
+    "measured.exits has 1 figures, and the network 3 exits": put(
+        "measured", "exits", to=[{"value": 0.5, "low": 0.4, "high": 0.6}]
+    ),
+    "measured.exits has its value outside": put("measured", "exits", to=[{"value": 0.5, "low": 0.6, "high": 0.7}]),
 }
 # fmt: on
 

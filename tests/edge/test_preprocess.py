@@ -49,7 +49,7 @@ def test_a_region_is_cut_out_before_resizing_and_sizes_may_change_between_frames
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)]
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float64)]
 )
 def test_what_is_no_frame_is_refused(image):
     with pytest.raises(ValueError, match="a frame is"):
@@ -60,3 +60,10 @@ def test_what_is_no_frame_is_refused(image):
 def test_a_region_outside_the_frame_is_refused(roi):
     with pytest.raises(RegionError, match="does not lie inside a frame of 4x4 pixels"):
         Preprocessor(8, 8)(np.zeros((4, 4, 3), np.uint8), roi)
+
+
+def test_an_image_of_floats_is_not_scaled() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    for size in ((6, 8), (4, 4)):
+        of_bytes, of_floats = (Preprocessor(*size)(each) for each in (image, (image / 255).astype(np.float32)))
+        np.testing.assert_allclose(of_floats, of_bytes, atol=1e-6)

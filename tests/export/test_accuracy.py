@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.accuracy import measure_accuracy
+from bench.accuracy import EveryExit, measure_accuracy, measure_exits
 from bench.statistics.proportion import wilson_interval
 from edge.controllers.base import Controller
+from edge.controllers.composed import Composed
 from edge.network import Exit, Network, Stage, TensorSpec
 from edge.preprocess import Preprocessor
 from edge.runtime import Runtime
@@ -62,3 +63,25 @@ def test_the_share_counts_all_draws_and_the_interval_the_images(reader, draws, s
     assert found.n == 10
     assert reader.asked == 10 * draws
     assert told == [(done, 10) for done in range(11)]
+
+
+def test_every_exit_is_measured_on_every_image():
+    """Wrong are the answers of every second head that is asked: with two exits always the last one."""
+    stem = Stage("stem", "stem", "stem.onnx", TensorSpec("x", (1, 3, 8, 8)), TensorSpec("y", (1, 4)), 1, 1, "")
+    heads = [Stage(name, "head", f"{name}.onnx", stem.output, TensorSpec("z", (1, 10)), 1, 1, "") for name in "ab"]
+    block = Stage("block", "block", "block.onnx", stem.output, stem.output, 1, 1, "")
+    stages = {stage.id: stage for stage in (stem, block, *heads)}
+    exits = (Exit("stem", "a"), Exit("block", "b"))
+    network = Network(stages, ("stem", "block"), (), exits, None)
+
+    class Passing(Reader):
+        def run(self, image):
+            return image, super().run(image)[1]
+
+    asked = EveryExit()
+    runtime = Runtime(network, Passing(wrong=2), Composed([Controller(), asked]))
+    found = measure_exits(runtime, asked, Preprocessor(8, 8), IMAGES, LABELS)
+    assert [each.value for each in found] == [1.0, 0.0]
+    assert (found[0].low, found[0].high) == wilson_interval(1.0, 10)
+    broken = Runtime(network, Passing(broken=4), Composed([asked]))
+    assert [each.value for each in measure_exits(broken, asked, Preprocessor(8, 8), IMAGES, LABELS)] == [0.5, 0.5]

@@ -105,3 +105,16 @@ def test_blockdrop_starts_from_the_plain_network(workshop):
     networks = trained(recipe, workshop, lambda progress: None).networks
     assert networks.network.gates == networks.policy.linear.out_features == 27
     assert {phase for phase in recipe.phases if not (workshop.work / f"{phase}.pt").is_file()} == set()
+
+
+@pytest.mark.slow
+def test_skipnet_starts_from_the_plain_network_and_its_gates_settle_before_it(workshop):
+    recipe = registry.find("recipes", "skipnet-resnet56-cifar10")
+    phases = []
+    networks = trained(recipe, workshop, lambda progress: phases.append(progress.phase)).networks
+    assert networks.network.gates == len(networks.network.block_gates) == 27
+    assert tuple(dict.fromkeys(phases)) == recipe.phases
+    settled = torch.load(workshop.work / "skipnet-resnet56-cifar10-gates.pt", weights_only=True)["state"]["network"]
+    found = networks.network.state_dict()
+    assert all(torch.equal(found[name], settled[name]) for name in found if name.startswith("block_gates"))
+    assert not torch.equal(found["stem.1.weight"], settled["stem.1.weight"])

@@ -92,7 +92,10 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     adam = torch.optim.Adam(policy.parameters(), reinforcement.rate)
     # Too many routes for a table.
     trials = LiveTrials(student, Batches(images, batch, seed, "policy-gradient", augmentation=CIFAR10.augmentation))
-    phase = policy_gradient_phase(policy, adam, trials, body_shares(student), steps=policy_steps, options=reinforcement)
+    shares = body_shares(student)
+    phase = policy_gradient_phase(
+        "policy-gradient", policy, adam, trials, shares, steps=policy_steps, options=reinforcement
+    )
     run_phase(phase, workshop.work, report)
 
     chosen = likeliest(policy)

@@ -38,10 +38,12 @@ def test_shares_times_and_accuracies_are_those_of_every_exit() -> None:
 
 def test_what_is_saved_is_net_of_the_whole_inference() -> None:
     taken, times_ns, right, known = run((0.5, 0.3, 0.2))
-    summary = summarise_exits(taken, times_ns, right, known, 3, np.full(3000, 2.8 * MS, np.int64))
+    against_full_ns = np.stack([times_ns, np.full(3000, 2.8 * MS, np.int64)], axis=1)
+    summary = summarise_exits(taken, times_ns, right, known, 3, against_full_ns)
     assert summary.saved is not None
     assert summary.saved.low <= 1 - 1.7 / 2.8 <= summary.saved.high
     assert summarise_exits(taken, times_ns, right, known, 3).saved is None
+    assert summarise_exits(taken, times_ns, right, known, 3, against_full_ns[:0]).saved is None
 
 
 def test_a_mixture_that_does_not_add_up_is_flagged() -> None:
@@ -76,7 +78,8 @@ def test_without_labels_there_is_no_accuracy_and_an_exit_nobody_took_has_no_time
 
 def test_the_page_says_what_a_reader_needs() -> None:
     taken, times_ns, right, known = run((0.5, 0.3, 0.2))
-    lines = [plain(line) for line in render_exits(summarise_exits(taken, times_ns, right, known, 3, times_ns * 2))]
+    against_full_ns = np.stack([times_ns, times_ns * 2], axis=1)
+    lines = [plain(line) for line in render_exits(summarise_exits(taken, times_ns, right, known, 3, against_full_ns))]
     assert lines[0].split() == ["exits", "share", "frames", "p50", "ms", "right"]
     assert lines[1].startswith("  0               ███████ ")
     assert any(line.startswith("time saved        50.0%") for line in lines)
