@@ -15,6 +15,7 @@ _WIDTH = 80
 _MARKS: dict[Verdict, tuple[str, str]] = {
     "pass": ("pass", "good"),
     "fail": ("FAIL", "bad"),
+    "unclear": ("unclear", "bad"),
     "not applicable": ("-", "dim"),
     "not run": ("not run", "dim"),
 }
@@ -51,7 +52,7 @@ def _table(model: str, method: str, rows: Sequence[Cell]) -> list[Line]:
     head = f"{'eps':>6}{'mean':>8}{'':<16}{'worst':>8}{'majority':>10}{'mean':>10}{'worst':>8}{'majority':>10}"
     lines: list[Line] = [
         ((model, "title"), (f" under {method}", "")),
-        ((f"{'of 255':>6}{'as floats':>14}{'as 8-bit frames':>50}", "dim"),),
+        ((f"{'/ 255':>6}{'as floats':>12}{'as 8-bit frames':>51}", "dim"),),
         ((head, "title"),),
     ]
     for row in rows:
@@ -88,7 +89,7 @@ def _check(checked: Checked) -> list[Line]:
     mark, style = _MARKS[outcome.verdict]
     lines: list[Line] = [((f"  {mark:<8}", style), (f"{item.number:>2}  {item.title}", ""))]
     texts = [outcome.figure]
-    if outcome.verdict == "fail":
+    if outcome.verdict in ("fail", "unclear"):
         texts.append(f"a pass takes: {item.threshold} ({item.source})")
     for text in texts:
         lines += [((f"{'':>14}{part}", "dim"),) for part in textwrap.wrap(text, _WIDTH - 14)]

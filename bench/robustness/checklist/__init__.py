@@ -40,7 +40,7 @@ _WEAKER = "not 2 points and 2 standard errors below the reference"
 ITEMS = (
     Item(1, "the attack is stated", "it takes gradients", _CARLINI, attack_stated),
     Item(2, "draws are the defence's own", "reseeding the process does not repeat them", _ATHALYE, own_draws),
-    Item(3, "random as stated, many routes", "AutoAttack's flag; 1 bit a route or more", _CROCE, nondeterminism),
+    Item(3, "as random as it is stated to be", "AutoAttack's flag; 1 bit a route or more", _CROCE, nondeterminism),
     Item(4, "clean accuracy", "10 draws, and above the commonest label", _CARLINI, clean_accuracy),
     Item(5, "scored on fresh draws", "20 draws or more", _ATHALYE, fresh_draws),
     Item(6, "averaging has levelled off", f"no eot is {_WEAKER[4:]}", _ATHALYE, averaging),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.robustness.laboratory import Laboratory
+from bench.robustness.laboratory import Laboratory, Rights, beats, may_beat
 
-Verdict = Literal["pass", "fail", "not applicable", "not run"]
+# Unclear: it looks like a failure, and so few images may look so by luck.
+Verdict = Literal["pass", "fail", "unclear", "not applicable", "not run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,14 @@ class Checked:
 def judged(passed: bool, figure: str) -> Outcome:
     """Pass or fail."""
     return Outcome("pass" if passed else "fail", figure)
+
+
+def outdone(rivals: Iterable[Rights], reference: Rights, figure: str, *, but: bool = False) -> Outcome:
+    """Fail where a rival leaves less accuracy than the reference does, or for another reason (`but`)."""
+    found = list(rivals)
+    if but or any(beats(each, reference) for each in found):
+        return Outcome("fail", figure)
+    return Outcome("unclear" if any(may_beat(each, reference) for each in found) else "pass", figure)
 
 
 def missing(why: str) -> Outcome:

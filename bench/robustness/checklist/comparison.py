@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.attacks.white_box import step_size
-from bench.robustness.checklist.base import Outcome, judged, missing
-from bench.robustness.laboratory import Laboratory, Variation, beats
+from bench.robustness.checklist.base import Outcome, judged, missing, outdone
+from bench.robustness.laboratory import Laboratory, Variation
 
 _WORST_CASE_POINTS = 0.05
 _EFFECTIVE = 0.5
@@ -60,7 +60,7 @@ def adversarially_trained(lab: Laboratory) -> Outcome:
         return missing("name an adversarially trained network with --trained")
     other, defended = lab.under(replace(lab.attack, gates="full"), on=lab.trained), lab.under()
     figure = f"adversarially trained {other.accuracy:.1%}, defended {defended.accuracy:.1%}"
-    return judged(not beats(defended.right, other.right), figure)
+    return outdone([defended.right], other.right, figure)
 
 
 def _attacks(lab: Laboratory) -> list[Variation]:

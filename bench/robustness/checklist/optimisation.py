@@ -7,13 +7,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from bench.attacks.deployed import answers
 from bench.attacks.gradients import Gradients
 from bench.attacks.losses import margin
 from bench.attacks.target import Outputs
 from bench.robustness.checklist.base import Outcome, judged
 from bench.robustness.laboratory import Laboratory
 from bench.robustness.score import scored
-from bench.robustness.trace import traced
+from bench.robustness.trace import Trace, traced
 
 _NEIGHBOURHOOD = 8 / 255
 _UNSTABLE = 0.1
@@ -41,14 +42,11 @@ def indicators(lab: Laboratory) -> Outcome:
     # What was fooled needs no more steps.
     open_still = ~trace.fooled[-1]
     unfinished = trace.unfinished(min(_WINDOW, attack.steps // 2))[open_still]
-    answered = lab.under()
-    fooled_here = lab.clean().accuracy - answered.accuracy
-    fooled_there = float(trace.fooled[-1].float().mean() - trace.fooled[0].float().mean())
     figures = {
         "I2 unstable": (_instability(lab), _UNSTABLE),
         "I3 silent": (float(trace.silent.float().mean()), _SILENT),
         "I4 unfinished": (float(unfinished.mean()) if len(unfinished) else 0.0, _UNFINISHED),
-        "I5 not carried over": (max(0.0, fooled_there - fooled_here), _NOT_CARRIED),
+        "I5 not carried over": (_not_carried_over(lab, trace), _NOT_CARRIED),
         "I6 unbounded fails": (
             scored(lab.under(lab.overwhelming).floats, lab.labels).majority.value,
             max(lab.chance, _NEARLY_ZERO),
@@ -57,6 +55,14 @@ def indicators(lab: Laboratory) -> Outcome:
     text = ", ".join(f"{name} {value:.2f}" for name, (value, _) in figures.items())
     raised = [name.split()[0] for name, (value, limit) in figures.items() if value > limit]
     return judged(not raised, text + (f": {' and '.join(raised)} raised" if raised else ""))
+
+
+def _not_carried_over(lab: Laboratory, trace: Trace) -> float:
+    """The share of images that fool the network as the attack sees it, and mostly not the one that is deployed."""
+    defence = lab.defence
+    given = answers(defence.target, trace.images, lab.draws, way=defence.way, output=defence.output)
+    resisted = (given == lab.targets).float().mean(0) > 0.5
+    return float((trace.fooled[-1] & resisted).float().mean())
 
 
 def _instability(lab: Laboratory) -> float:

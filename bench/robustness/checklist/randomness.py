@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.policy import route_entropy_bits
-from bench.robustness.checklist.base import NOT_RANDOM, Outcome, judged, missing
-from bench.robustness.laboratory import Laboratory, beats
+from bench.robustness.checklist.base import NOT_RANDOM, Outcome, judged, missing, outdone
+from bench.robustness.laboratory import Laboratory
 
 _PASSES = 5
 _LOGIT_CHANGE = 1e-4
@@ -57,7 +57,7 @@ def averaging(lab: Laboratory) -> Outcome:
     counts = [str(count) for count in lab.effort.curve] + (["exact"] if lab.enumerable else [])
     curve = {count: lab.under(replace(lab.attack, eot=count)).right for count in counts}
     figure = ", ".join(f"eot {count} {right.mean():.1%}" for count, right in curve.items())
-    return judged(not any(beats(right, lab.under().right) for right in curve.values()), figure)
+    return outdone(curve.values(), lab.under().right, figure)
 
 
 def fixed_route(lab: Laboratory) -> Outcome:
@@ -78,7 +78,7 @@ def steps_or_draws(lab: Laboratory) -> Outcome:
     averaged = lab.under()
     longer = lab.under(replace(lab.attack, eot="1", steps=lab.attack.steps * lab.eot))
     figure = f"pgd-{lab.attack.steps * lab.eot} {longer.accuracy:.1%}, eot {averaged.accuracy:.1%}, equal gradients"
-    return judged(not beats(longer.right, averaged.right), figure)
+    return outdone([longer.right], averaged.right, figure)
 
 
 def gradient_path(lab: Laboratory) -> Outcome:
@@ -86,7 +86,7 @@ def gradient_path(lab: Laboratory) -> Outcome:
         return NOT_RANDOM
     found = {way: lab.under(replace(lab.attack, gates=way)) for way in ("straight-through", "soft", "detached")}
     figure = ", ".join(f"{way} {attacked.accuracy:.1%}" for way, attacked in found.items())
-    return judged(not any(beats(attacked.right, lab.under().right) for attacked in found.values()), figure)
+    return outdone((attacked.right for attacked in found.values()), lab.under().right, figure)
 
 
 @torch.no_grad()
