@@ -18,9 +18,13 @@ $(VENV)/installed: pyproject.toml
 test: $(TEST)/installed
 	$(TEST)/bin/python -m pytest
 
-$(TEST)/installed: pyproject.toml
+# The attacks of others, which ours are compared with. With their dependencies they would bring torchvision.
+PEERS := torchattacks==3.5.1 adversarial-robustness-toolbox==1.20.1
+
+$(TEST)/installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python $(INSTALL) --editable '.[test]'
+	$(TEST)/bin/python $(INSTALL) --no-deps $(PEERS)
 	touch $@
 
 # What the tests of GStreamer need, in the system's Python; without it they are skipped. Never fatal.

@@ -67,8 +67,8 @@ class Ball:
 
     def distances(self, images: Tensor, centres: Tensor) -> Tensor:
         """How far each image lies from its centre, (n,)."""
-        change = (images - centres).flatten(1)
-        return change.abs().amax(1) if self.norm == "linf" else torch.linalg.vector_norm(change, dim=1)
+        change = images - centres
+        return change.abs().amax((1, 2, 3)) if self.norm == "linf" else euclidean(change).flatten()
 
     def frames(self, images: Tensor, centres: Tensor) -> Tensor:
         """The 8-bit frames (n, 3, h, w) uint8 nearest to `images` that lie in the ball about the 8-bit `centres`.
@@ -88,7 +88,8 @@ class Ball:
 
 def euclidean(change: Tensor) -> Tensor:
     """The l2 norm of each image, (n, 1, 1, 1)."""
-    return torch.linalg.vector_norm(change, dim=(1, 2, 3), keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(change, dim=(1, 2, 3), keepdim=True)
+    return length
 
 
 def check(images: Tensor, centres: Tensor, ball: Ball | None) -> None:

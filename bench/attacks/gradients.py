@@ -111,8 +111,9 @@ class Gradients:
             weights = weights.detach()
         losses = weights * self._objective(outputs)
         probabilities = weights.unsqueeze(1) * self._answer(outputs).softmax(1)
-        by_route = (2**self._target.gates, -1)
-        return View(losses.unflatten(0, by_route).sum(0), probabilities.unflatten(0, by_route).sum(0))
+        routes = 2**self._target.gates
+        by_route = probabilities.view(routes, -1, probabilities.shape[1])
+        return View(losses.view(routes, -1).sum(0), by_route.sum(0))
 
     def _counted(self, slope: Slope) -> Slope:
         flat = slope.gradient.flatten(1)

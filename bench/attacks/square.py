@@ -74,7 +74,8 @@ class Square(WhiteBox):
         top, left = (torch.randint(size - side + 1, (count, 1, 1, 1), generator=generator) for size in (height, width))
         rows, columns = torch.arange(height).view(1, 1, -1, 1), torch.arange(width).view(1, 1, 1, -1)
         inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
-        return inside * _signs((count, channels, 1, 1), generator)
+        squares: Tensor = inside * _signs((count, channels, 1, 1), generator)
+        return squares
 
 
 def _signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

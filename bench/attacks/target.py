@@ -20,8 +20,8 @@ class Outputs:
     """What the networks say of a batch of n images, once or route by route; everything is differentiable.
 
     `images` (n, 3, h, w) are the images themselves.  `scores` are (rows, classes) for every exit, first to last; row r
-    belongs to image `rows[r]`, and not every image need have one.  `keep` are the policy's keep-probabilities and `gates` the gates that were used, both
-    (rows, gates), or None where there are none.
+    belongs to image `rows[r]`, and not every image need have one.  `keep` are the policy's keep-probabilities and
+    `gates` the gates that were used, both (rows, gates), or None where there are none.
     """
 
     images: Tensor

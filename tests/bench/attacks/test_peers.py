@@ -114,7 +114,7 @@ def test_pgd_of_art(network, batch, classifier):
     """In l2, ART clips to [0, 1] before it projects, and differs where pixels are at an end of their range."""
     from art.attacks.evasion import ProjectedGradientDescentPyTorch
 
-    options = dict(eps_step=2 / 255, max_iter=10, verbose=False)
+    options = {"eps_step": 2 / 255, "max_iter": 10, "verbose": False}
     peer = ProjectedGradientDescentPyTorch(classifier, norm=np.inf, eps=8 / 255, **options)
     close(ours(PGD(EPS, start="image"), network, batch), by_art(peer, batch))
 
@@ -122,6 +122,6 @@ def test_pgd_of_art(network, batch, classifier):
 def test_momentum_of_art(network, batch, classifier):
     from art.attacks.evasion import MomentumIterativeMethod
 
-    options = dict(eps=8 / 255, eps_step=2 / 255, max_iter=10, decay=1.0, verbose=False)
+    options = {"eps": 8 / 255, "eps_step": 2 / 255, "max_iter": 10, "decay": 1.0, "verbose": False}
     peer = MomentumIterativeMethod(classifier, norm=np.inf, **options)
     close(ours(MomentumFGSM(EPS), network, batch), by_art(peer, batch))
