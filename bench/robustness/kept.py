@@ -47,12 +47,14 @@ class Attacked:
 class Kept:
     """Crafts and scores, or reads what lies in `folder` (None: it is all kept in memory, and gone with the process).
 
-    Until `deadline_s` on `clock`; `report` is told after every batch.
+    Until `deadline_s` on `clock`; `report` is told after every batch.  With a `draws_seed` the defence's draws repeat,
+    for tests: otherwise they come from the operating system's entropy.
     """
 
     folder: Path | None = None
     report: Report = lambda step: None
     deadline_s: float | None = None
+    draws_seed: int | None = None
     clock: Callable[[], float] = time.monotonic
     _memory: dict[str, Attacked] = field(default_factory=dict)
 
@@ -104,7 +106,7 @@ class Kept:
             floats, frames = _load(path)
         else:
             given = (made.images, made.frames) if isinstance(made, Adversarial) else (made, made)
-            floats, frames = (_answers(defence, each, draws) for each in given)
+            floats, frames = (self._given(defence, each, draws) for each in given)
             if path is not None:
                 _save(path, floats, frames)
         attacked = Attacked(floats, frames, labels, adversarial)
@@ -112,12 +114,13 @@ class Kept:
             self._memory[key] = attacked
         return attacked
 
-
-def _answers(defence: Defence, images: NDArray[np.float32] | NDArray[np.uint8], draws: int) -> NDArray[np.int64]:
-    pixels = torch.from_numpy(images).float()
-    pixels = pixels / 255.0 if images.dtype == np.uint8 else pixels
-    found: NDArray[np.int64] = answers(defence.target, pixels, draws, way=defence.way, output=defence.output).numpy()
-    return found
+    def _given(
+        self, defence: Defence, images: NDArray[np.float32] | NDArray[np.uint8], draws: int
+    ) -> NDArray[np.int64]:
+        pixels = torch.from_numpy(images).float()
+        pixels = pixels / 255.0 if images.dtype == np.uint8 else pixels
+        found = answers(defence.target, pixels, draws, way=defence.way, output=defence.output, seed=self.draws_seed)
+        return np.asarray(found.numpy())
 
 
 def _digest(claim: object) -> str:

@@ -32,6 +32,7 @@ Variation: TypeAlias = PGD | FGSM | Square | Noise
 
 # Two accuracies count as different from here on, if sampling does not explain it.
 POINTS = 0.02
+_STANDARD_ERRORS = 3
 _ROUTES_TO_ENUMERATE = 8
 
 
@@ -158,10 +159,10 @@ def reference_attack(attack: object, eps: Fraction) -> PGD:
 
 
 def beats(first: Rights, second: Rights) -> bool:
-    """Whether accuracy under `first`, image by image, lies below that under `second` by more than 2 points and two
-    standard errors of the difference."""
+    """Whether accuracy under `first`, image by image, lies below that under `second` by more than 2 points and 3
+    standard errors of the difference: a check list makes dozens of comparisons, and none may fail by luck."""
     error = float((second - first).std(ddof=1)) / len(first) ** 0.5 if len(first) > 1 else 0.0
-    return _lead(first, second) > max(POINTS, 2 * error)
+    return _lead(first, second) > max(POINTS, _STANDARD_ERRORS * error)
 
 
 def may_beat(first: Rights, second: Rights) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.attacks.gradients import View
 from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
 from bench.attacks.white_box import step_size
@@ -14,8 +15,8 @@ from bench.attacks.white_box import step_size
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """`losses` and `fooled`, (steps + 1, n), of the start and of the iterate after every step, by the attack's own
-    draws; `images` are the last iterates."""
+    """`losses` and `fooled`, (steps + 1, n), of the start and of the iterate after every step, by draws like
+    the attack's own; `images` are the last iterates."""
 
     losses: Tensor
     fooled: Tensor
@@ -34,19 +35,25 @@ class Trace:
         return torch.where(rise > 0, late / rise.clamp(min=torch.finfo(rise.dtype).tiny), torch.zeros_like(rise))
 
 
-def traced(attack: PGD, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Trace:
-    """One run of `attack` from a random start, the last iterate looked at too."""
+def traced(attack: PGD, target: Target, images: Tensor, labels: Tensor, seed: int) -> Trace:
+    """One run of `attack` from a random start.
+
+    Iterates are looked at by the same draws each time, or the best loss so far would rise by luck alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
     gradients, ball, length = (
         attack.gradients(target, labels, generator),
         attack.ball,
         step_size(attack.step, attack.eps),
     )
-    current, views = ball.start(images, generator), []
+
+    def looked_at(images: Tensor) -> View:
+        return attack.gradients(target, labels, torch.Generator().manual_seed(seed + 1)).ask(images)
+
+    current = ball.start(images, generator)
+    views = [looked_at(current)]
     for _ in range(attack.steps):
-        slope = gradients.at(current)
-        views.append((slope.losses, slope.fools(labels)))
-        current = ball.project(current + length * ball.steepest(slope.gradient), images)
-    last = gradients.ask(current)
-    views.append((last.losses, last.fools(labels)))
-    losses, fooled = (torch.stack(column) for column in zip(*views, strict=True))
-    return Trace(losses, fooled, current)
+        current = ball.project(current + length * ball.steepest(gradients.at(current).gradient), images)
+        views.append(looked_at(current))
+    losses = torch.stack([view.losses for view in views])
+    return Trace(losses, torch.stack([view.fools(labels) for view in views]), current)

@@ -35,7 +35,7 @@ _GAO = "Gao et al. 2022"
 _PINTOR = "Pintor et al. 2022"
 _OURS = "own"
 
-_WEAKER = "not 2 points and 2 standard errors below the reference"
+_WEAKER = "not 2 points and 3 standard errors below the reference"
 
 ITEMS = (
     Item(1, "the attack is stated", "it takes gradients", _CARLINI, attack_stated),

@@ -22,9 +22,9 @@ def lost_saving(lab: Laboratory) -> Outcome:
     if not lab.draws_gates:
         return missing("no gate saves anything")
     target = lab.defence.target
+    made = _keep_all(lab)
     with torch.no_grad():
-        clean = float(target.keep(lab.images).mean())
-        attacked = float(target.keep(_keep_all(lab)).mean())
+        clean, attacked = (float(target.keep(each).mean()) for each in (lab.images, made))
     lost = (attacked - clean) / (1 - clean) if clean < 1 else 0.0
     return judged(
         lost <= _SAVING_LOST,

@@ -38,7 +38,7 @@ def missing_gradients(lab: Laboratory) -> Outcome:
 def indicators(lab: Laboratory) -> Outcome:
     """I2 to I6; I1 is `missing_gradients`."""
     attack = replace(lab.attack, steps=2 * lab.attack.steps)
-    trace = traced(attack, lab.defence.target, lab.images, lab.targets, lab.generator())
+    trace = traced(attack, lab.defence.target, lab.images, lab.targets, lab.seed)
     # What was fooled needs no more steps.
     open_still = ~trace.fooled[-1]
     unfinished = trace.unfinished(min(_WINDOW, attack.steps // 2))[open_still]
