@@ -25,7 +25,7 @@ VERBS = {
     "models": "list the networks at hand",
     "devices": "show the board: what it is, and what its sensors say",
     "policy": "show what a network's decision network does",
-    "robustness": "attack networks: accuracy over eps, and a check list (needs torch)",
+    "robustness": "show how accurate networks stay under attack (needs torch)",
     "sweep": "show what every threshold of early exits leads to",
     "calibrate": "find thresholds of early exits for a target",
     "export": "write a trained network as a bundle (needs torch)",
