@@ -40,6 +40,11 @@ class Transfer:
     def ball(self) -> Ball | None:
         return self._attack.ball
 
+    @property
+    def whole(self) -> bool:
+        """Whether all images must be crafted together, since the other attack has them share a change."""
+        return getattr(self._attack, "whole", False)
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""
         return self._attack.craft(self._target, images, labels, generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from edge.network import Network, Route
@@ -83,6 +84,8 @@ def costs_from_json(document: Mapping[str, Any]) -> PathCosts | None:
         for each in exits
     )
     if not (all(map(_is_block, trunk)) and pairs and sorted(gates) == list(range(len(gates)))):
+        return None
+    if any(before[0] > after[0] for before, after in pairwise(exits)):
         return None
     costs = PathCosts(
         tuple(BlockCosts(block["kept"], block["gate"], block["dropped"], block["decision"]) for block in trunk),

@@ -3,12 +3,16 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import numpy as np
 import pytest
 import torch
 
+from bench.attacks.open_target import open_target
 from bench.cli.bundling import text
 from bench.cli.main import main
+from bench.crafting import Order, craft
 from bench.delivery import Delivery
+from bench.registry import make
 from edge.bundle import open_bundle
 from export.onnx.verify import Difference, Verification
 
@@ -48,6 +52,25 @@ def test_train_and_export_make_the_same_bundle(signs_folder, tmp_path, capsys):
     assert (manifest.measured.n, manifest.measured.data) == (20, "dataset://gtsrb/test")
     assert set(manifest.measured.more) == {"rendered", "backend"}
     assert str(tmp_path) not in (first / "manifest.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_surrogate_is_trained_and_crafted_on(photographs, tmp_path, capsys):
+    """From a target that only answers to adversarial images for it, by the command and the spec of the documents."""
+    surrogate, target = "surrogate-mobilenet-of-sdn-mobilenet-cifar10", "sdn-mobilenet-cifar10"
+    common = ["--quick", "--data", str(photographs), "--work", str(tmp_path / "work"), "--json"]
+    assert main(["train", surrogate, *common, "--out", str(tmp_path / "surrogate")]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["bundle"]["name"], document["accuracy"]["n"]) == (f"{surrogate}-quick", 6)
+    trained = (tmp_path / "work" / f"{target}.pt").read_bytes()
+    assert main(["train", target, *common, "--out", str(tmp_path / "target")]) == 0
+    assert (tmp_path / "work" / f"{target}.pt").read_bytes() == trained, "it is the target that was asked"
+
+    bundle = open_bundle(tmp_path / "target")
+    attack, spec = make("attacks", f"transfer:{tmp_path / 'surrogate'},attack=pgd:eps=8/255%2Csteps=2")
+    frames = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), np.uint8)
+    made = craft(Order(attack, spec, open_target(bundle), bundle.digest, frames, np.array([0, 1, 2])))
+    assert 0 < np.abs(made.images - frames / 255).max() <= 8 / 255 + 1e-6
 
 
 def refused(arguments, capsys):

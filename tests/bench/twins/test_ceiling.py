@@ -89,6 +89,7 @@ def test_costs_are_read_back_as_they_were() -> None:
         {"trunk": [{"kept": -1, "gate": None, "dropped": 0, "decision": 0}]},
         {"trunk": [3]},
         {"exits": [[99, 1]]},
+        {"exits": [[2, 1], [1, 1]]},
         {"exits": [[1]]},
         {"exits": None},
         {"policy": True},
