@@ -16,7 +16,7 @@ from export.training.distil import distil_phase
 from export.training.loop import run_phase
 from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
-from export.training.recipes.gusodrop import FINE_TUNING_STEPS, live_without_blocks, momentum
+from export.training.recipes.gusodrop import FINE_TUNING_STEPS, SETTLING_RATES, live_without_blocks, momentum
 from export.training.recipes.resnet18 import PHASES, backbone, resnet18_gtsrb, train_with_labels
 from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
 from export.training.routes import always
@@ -25,6 +25,7 @@ from export.training.routes import always
 # of the training images in the table of the phase "routes".
 ROUTE = "10110110"
 _QUICK_ROUTE = "10"
+_FIXED_PHASES = "fixed-route", "fixed-route-again"
 
 
 def _build_fixed_route(seed: int, quick: bool) -> Networks:
@@ -41,21 +42,22 @@ def _train_fixed_route(networks: Networks, workshop: Workshop, report: Report) -
     signs = read_traffic_signs(workshop, report)
     options = live_without_blocks(student, teacher, signs.balanced, workshop, report)
     # Its route is always the same: another image tells more than the same one again.
-    options = replace(options, batch=2 * options.batch, routes_per_image=1, peak_rate=0.02)
+    options = replace(options, batch=2 * options.batch, routes_per_image=1)
     route = always([kept == "1" for kept in (_QUICK_ROUTE if quick else ROUTE)])
-    steps = 4 if quick else sum(FINE_TUNING_STEPS)
-    phase = distil_phase(
-        "fixed-route",
-        student,
-        teacher,
-        momentum(student),
-        signs.balanced,
-        route,
-        steps=steps,
-        seed=seed,
-        options=options,
-    )
-    run_phase(phase, workshop.work, report)
+    steps = (4, 4) if quick else (sum(FINE_TUNING_STEPS[:-1]), FINE_TUNING_STEPS[-1])
+    for name, count, rate in zip(_FIXED_PHASES, steps, SETTLING_RATES, strict=True):
+        phase = distil_phase(
+            name,
+            student,
+            teacher,
+            momentum(student),
+            signs.balanced,
+            route,
+            steps=count,
+            seed=seed,
+            options=replace(options, peak_rate=rate),
+        )
+        run_phase(phase, workshop.work, report)
     batches = Batches(signs.balanced, 16 if quick else 256, seed, "recalibrate", augmentation=HARD_LIGHT)
     recalibrate(student, batches, route, 2 if quick else 40)
     return signs.digests
@@ -69,7 +71,7 @@ fixed_route_gtsrb = Recipe(
     controller=f"fixed:{ROUTE}",
     draws=1,
     needs="the GTSRB training images",
-    phases=(*resnet18_gtsrb.phases, "depth", "fixed-route"),
+    phases=(*resnet18_gtsrb.phases, "depth", *_FIXED_PHASES),
     build=_build_fixed_route,
     train=_train_fixed_route,
     test=test_images,
