@@ -21,7 +21,7 @@ from export.training.policy_gradient import PolicyGradientOptions, policy_gradie
 from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
 from export.training.recipes.resnet18 import backbone, resnet18_gtsrb
-from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
+from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import from_policy, random_depth
 from export.training.supervised import weight_decay_groups
 from export.training.trials import RouteTable, TabledTrials, tabulate_phase
@@ -171,6 +171,7 @@ gusodrop_gtsrb = Recipe(
     ),
     build=_build,
     train=_train,
+    training_images=training_images,
     test=test_images,
     rendered_test=rendered_test_images,
 )

@@ -18,7 +18,7 @@ from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
 from export.training.recipes.gusodrop import FINE_TUNING_STEPS, SETTLING_RATES, live_without_blocks, momentum
 from export.training.recipes.resnet18 import PHASES, backbone, resnet18_gtsrb, train_with_labels
-from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
+from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import always
 
 # Of the routes that take no longer than `gusodrop`, the one that gives the full network's answer most often: for 94.6%
@@ -74,6 +74,7 @@ fixed_route_gtsrb = Recipe(
     phases=(*resnet18_gtsrb.phases, "depth", *_FIXED_PHASES),
     build=_build_fixed_route,
     train=_train_fixed_route,
+    training_images=training_images,
     test=test_images,
     rendered_test=rendered_test_images,
     quick_controller=f"fixed:{_QUICK_ROUTE}",
@@ -103,6 +104,7 @@ resnet14_gtsrb = Recipe(
     phases=tuple(f"resnet14-{name}" for name in PHASES),
     build=_build_resnet14,
     train=_train_resnet14,
+    training_images=training_images,
     test=test_images,
     rendered_test=rendered_test_images,
 )
