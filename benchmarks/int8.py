@@ -69,7 +69,7 @@ class Answers:
 
     @property
     def lost_points(self) -> float:
-        return 100 * (self.float32 - self.int8)
+        return 100 * (self.only_float32 - self.only_int8) / self.images
 
 
 def compare(

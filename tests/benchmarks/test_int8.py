@@ -22,7 +22,8 @@ def test_what_is_counted() -> None:
     assert (second.exit, second.float32, second.int8, second.lost_points) == (1, 1.0, 0.5, 50.0)
     (verdict,) = judge([first, second])
     assert not verdict.holds
-    assert judge([dataclasses.replace(second, int8=0.995)])[0].holds
+    assert judge([dataclasses.replace(second, images=1000, only_float32=7, only_int8=2)])[0].holds
+    assert not judge([dataclasses.replace(second, images=1000, only_float32=7, only_int8=1)])[0].holds
     assert len([*lines([first, second], {})]) == 7
 
 
