@@ -30,13 +30,14 @@ class Ball:
 
     def project(self, images: Tensor, centres: Tensor) -> Tensor:
         """The nearest perturbation in the ball, then the nearest pixels in [0, 1], which leads no way out of it."""
-        change = images - centres
+        return (centres + self.limit(images - centres)).clamp(0.0, 1.0)
+
+    def limit(self, change: Tensor) -> Tensor:
+        """The nearest change (n, 3, h, w) of at most the radius."""
         if self.norm == "linf":
-            change = change.clamp(-self.radius, self.radius)
-        else:
-            lengths = euclidean(change)
-            change = change * (self.radius / lengths.clamp(min=torch.finfo(change.dtype).tiny)).clamp(max=1.0)
-        return (centres + change).clamp(0.0, 1.0)
+            return change.clamp(-self.radius, self.radius)
+        lengths = euclidean(change)
+        return change * (self.radius / lengths.clamp(min=torch.finfo(change.dtype).tiny)).clamp(max=1.0)
 
     def start(self, centres: Tensor, generator: torch.Generator) -> Tensor:
         """Somewhere in the ball: uniform (linf), or in a uniform direction at a uniform distance (l2)."""
