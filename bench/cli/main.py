@@ -21,6 +21,7 @@ from bench.cli.streams import discard_stdout, note, prepare_streams, reader_may_
 VERBS = {
     "latency": "run frames through a network: how fast, which routes, is it right",
     "record": "keep the frames of a source, to replay them",
+    "attack": "craft adversarial frames beside the clean ones (needs torch)",
     "report": "show a run again from its records, finished or not",
     "models": "list the networks at hand",
     "devices": "show the board: what it is, and what its sensors say",
