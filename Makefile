@@ -5,7 +5,7 @@ TEST := .venv-test
 OLDEST := .venv-oldest
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: latency test system-packages lint types contracts test-oldest format clean
+.PHONY: latency test system-packages cuda-driver lint types contracts test-oldest aarch64 format clean
 
 latency: $(VENV)/installed
 	$(VENV)/bin/edgebench latency --model gusodrop
@@ -37,6 +37,10 @@ system-packages:
 		echo "system-packages: apt-get failed; the tests of GStreamer are skipped"; \
 	fi
 
+# pycuda, and a CUDA driver that runs on the processor, for the tests of the CUDA layer; minutes, once.
+cuda-driver: $(TEST)/installed
+	$(TEST)/bin/python tests/cuda_driver/build.py $(TEST)/cuda-driver
+
 lint: $(TEST)/installed
 	$(TEST)/bin/ruff check .
 	$(TEST)/bin/ruff format --check .
@@ -59,9 +63,13 @@ $(OLDEST)/installed: pyproject.toml Makefile
 
 PYTHON_OLDEST ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) $(shell command -v python3.10) $(PYTHON))
 
+# The main job on 64-bit Arm, emulated; says so and passes where no Arm user space can be had.
+aarch64: $(TEST)/installed
+	PYTHON=$(CURDIR)/$(TEST)/bin/python scripts/aarch64/check .aarch64
+
 format: $(TEST)/installed
 	$(TEST)/bin/ruff check --fix .
 	$(TEST)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) $(TEST) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(TEST) $(OLDEST) .aarch64 build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

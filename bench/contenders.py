@@ -50,7 +50,10 @@ def open_contender(
     copy(controller).attach(models.network, random)
     opened = backend.open(models, threads)
     try:
-        runtime = Runtime(models.network, opened, controller, random=random)
+        # A device may decide by itself, and so run whole frames.
+        whole_frames = getattr(opened, "runtime", None)
+        runtime = whole_frames(controller, random) if whole_frames is not None else None
+        runtime = runtime or Runtime(models.network, opened, controller, random=random)
         early = len(models.network.exits) > 1 and decides_exits(controller)
         drops = bool(models.network.gates) and decides_gates(controller)
         checked = computes(backend) and (drops or early)

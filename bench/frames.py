@@ -85,6 +85,15 @@ class FrameTable(Sequence[FrameRecord]):
         return spans + self.work_ns
 
     @property
+    def inference_ns(self) -> NDArray[np.int64]:
+        """The inference scope of each record (rows,): copies to a device of its own and from it are taken off.
+
+        They are measured by the device's clock, so that a host that was slow to wait for one does not pay for it twice.
+        """
+        spans: NDArray[np.int64] = np.maximum(self._integers["inference_ns"] - self._filled_ns("transfer_ns"), 0)
+        return spans
+
+    @property
     def work_ns(self) -> NDArray[np.int64]:
         """How long each record's frame was worked on (rows,): detection, preprocessing and inference."""
         spans = ("detect_ns", "preprocess_ns", "inference_ns")

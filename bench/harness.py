@@ -18,6 +18,7 @@ from bench.statistics.steady import steady_start
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
 from devices.sources.base import Frame, SourceError
+from edge.backends.base import BackendError
 from edge.preprocess import Preprocessor, RegionError, Roi
 from edge.runtime import FrameError, Inference, Runtime, Timings
 
@@ -74,7 +75,7 @@ class Outcome:
 
     frames: int
     interrupted: bool
-    error: SourceError | RegionError | RecordsError | None
+    error: SourceError | RegionError | RecordsError | BackendError | None
     inputs: Sequence[NDArray[np.float32]]
     arrivals: Arrivals | None = None
 
@@ -102,11 +103,11 @@ def measure(
     record, outside all spans.  `now_ns` is the clock of arrivals and spans.
 
     Raises:
-        SourceError, RegionError, RecordsError: the first frame cannot be had, used or recorded; with a later one the
-            run ends.
+        SourceError, RegionError, RecordsError, BackendError: the first frame cannot be had, used, recorded or computed;
+            with a later one the run ends.
     """
     run = _Run(contenders, preprocess, records, show, limits, roi, classes, feed.length, watch, now_ns)
-    error: SourceError | RegionError | RecordsError | None = None
+    error: SourceError | RegionError | RecordsError | BackendError | None = None
     interrupted = False
     arrivals: Arrivals | None = None
     try:
@@ -120,7 +121,7 @@ def measure(
                 if stopping.requested:
                     interrupted = True
                     break
-    except (SourceError, RegionError, RecordsError) as reason:
+    except (SourceError, RegionError, RecordsError, BackendError) as reason:
         if run.frames == 0:
             raise
         error = reason
@@ -307,6 +308,9 @@ class _Run:
                 detect_ns=detect_ns,
                 twin=frame.twin,
                 pair=frame.pair,
+                kernel_ns=timings.device.kernel_ns,
+                transfer_ns=timings.device.transfer_ns,
+                wasted_stages=timings.device.wasted_stages,
             )
             self._records.append(record)
             if contender is model:

@@ -28,7 +28,7 @@ from bench.summary import (
     PathSummary,
     RunSummary,
 )
-from bench.timeline import FrameRecord
+from bench.timeline import FrameRecord, Scope
 from bench.twins.costs import PathCosts
 from bench.twins.energy import energy_by_twin
 from bench.twins.summarise import summarise_twins
@@ -143,8 +143,9 @@ def summarise_network(
         frames=len(measured),
         failed=len(measured) - len(answered),
         latency_ms={
-            "inference": summarise_latency(_milliseconds(frames.integers("inference_ns")[answered])),
+            "inference": summarise_latency(_milliseconds(frames.inference_ns[answered])),
             "capture-to-result": summarise_latency(_milliseconds(frames.capture_to_result_ns[answered])),
+            **_device_scopes(frames, answered),
         },
         accuracy=_agreement(predicted, frames.integers("label"), measured),
         agreement=_agreement(predicted, frames.integers("full_predicted"), measured),
@@ -158,13 +159,25 @@ def summarise_network(
     )
 
 
+def _device_scopes(frames: FrameTable, answered: Rows) -> dict[Scope, LatencySummary]:
+    """What only a backend with a device of its own has."""
+    kernel_ns = frames.integers("kernel_ns")[answered]
+    if not len(kernel_ns) or (kernel_ns == MISSING).any():
+        return {}
+    whole_ns = frames.integers("inference_ns")[answered]
+    return {
+        "kernel": summarise_latency(_milliseconds(kernel_ns)),
+        "with-transfers": summarise_latency(_milliseconds(whole_ns)),
+    }
+
+
 def _by_exit(
     frames: FrameTable, answered: Rows, exits: int, full_times: Sequence[tuple[int, int]] | None
 ) -> ExitsSummary:
     labels = frames.integers("label")[answered]
     return summarise_exits(
         frames.integers("exit")[answered],
-        frames.integers("inference_ns")[answered],
+        frames.inference_ns[answered],
         frames.integers("predicted")[answered] == labels,
         labels != MISSING,
         exits,
@@ -215,7 +228,7 @@ def _paths(frames: FrameTable, answered: Rows) -> list[PathSummary]:
     kinds, kind_of, counts = np.unique(
         routes.codes[answered] * several + exits, return_inverse=True, return_counts=True
     )
-    latency_ms = _milliseconds(frames.integers("inference_ns")[answered])
+    latency_ms = _milliseconds(frames.inference_ns[answered])
     by_kind = np.split(latency_ms[np.argsort(kind_of, kind="stable")], np.cumsum(counts)[:-1])
     paths = [
         PathSummary(
@@ -233,7 +246,7 @@ def _paths(frames: FrameTable, answered: Rows) -> list[PathSummary]:
 def _reduction(frames: FrameTable, model: str, baseline: str) -> Estimate | None:
     """Over the frames that both answered."""
     of_model, of_baseline = (_answered(frames, frames.of_network(name)) for name in (model, baseline))
-    numbers, times = frames.integers("frame"), frames.integers("inference_ns")
+    numbers, times = frames.integers("frame"), frames.inference_ns
     common, *places = np.intersect1d(numbers[of_model], numbers[of_baseline], return_indices=True)
     if not len(common):
         return None
@@ -268,7 +281,7 @@ def _observed(
 
 def _network_evidence(frames: FrameTable, summary: NetworkSummary) -> NetworkEvidence:
     answered = _answered(frames, frames.of_network(summary.network))
-    latency_ms = _milliseconds(frames.integers("inference_ns")[answered])
+    latency_ms = _milliseconds(frames.inference_ns[answered])
     latency = summary.latency_ms["inference"]
     missing = [name for name in PERCENTILES if getattr(latency, name) is None]
     return NetworkEvidence(

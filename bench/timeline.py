@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 from devices.sources.base import Twin
 from edge.runtime import Plan
 
-# Which span of a frame a time covers.  "inference": input tensor ready -> scores, policy and decisions included;
-# "capture-to-result": the frame has arrived -> scores, with the wait in the queue, detection and preprocessing.
-# ("kernel" and "with-transfers" are for backends with a device of their own.)
+# Which span of a frame a time covers.  "inference": input tensor ready -> scores, policy and decisions included, by the
+# host's clock; on a device of its own without the copies to it and from it, which "with-transfers" has too.  "kernel":
+# the stages alone, by the device's clock.  "capture-to-result": the frame has arrived -> scores, with the wait in the
+# queue, detection, preprocessing and transfers.
 Scope = Literal["kernel", "inference", "with-transfers", "capture-to-result"]
 
 __all__ = ["FrameRecord", "Plan", "Scope", "Twin"]
@@ -26,9 +27,12 @@ class FrameRecord(NamedTuple):
     A frame that comes when it is asked for (closed loop) has neither `wait_ns` nor `sequence`, and `capture_ns` is what
     getting it took.  One that comes on its own (open loop) has the number of its arrival, so that a gap is a dropped
     frame, and the time it waited until it was taken; `capture_ns` is then how long before its arrival the driver says
-    it was taken.  `detect_ns` is the search for the region, where one was searched for.  `twin` is the version of the
-    frame that was shown, and `pair` the number that its versions share, where there are several.  New columns go to the
-    end, with a default: folders that were written before them are read.
+    it was taken.  `detect_ns` is the search for the region, where one was searched for.
+
+    `twin` is the version of the frame that was shown, and `pair` the number that its versions share, where there are
+    several.  On a device of its own `kernel_ns` and `transfer_ns` are what its clock says of the stages and of the
+    copies, which `inference_ns`, by the host's clock, both has; `wasted_stages` were started before a decision that
+    went the other way.  New columns go to the end, with a default: folders that were written before them are read.
     """
 
     frame: int
@@ -55,6 +59,9 @@ class FrameRecord(NamedTuple):
     detect_ns: int | None = None
     twin: Twin | None = None
     pair: int | None = None
+    kernel_ns: int | None = None
+    transfer_ns: int | None = None
+    wasted_stages: int | None = None
 
     @property
     def capture_to_result_ns(self) -> int:

@@ -34,10 +34,10 @@ from benchmarks.gating.plans import check_scores
 from benchmarks.gating.static import PROVIDERS, plain_options, random_image, static_networks
 from benchmarks.gating.turns import Image, Run, Scores, Tax, in_turns, tax_of
 from devices.boards.linux import read_environment
+from edge.backends.compose import compose, network_inputs
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import compose, network_inputs
 from edge.backends.onnxruntime.process import this_process
 from edge.bundle import open_bundle
 from edge.controllers.base import Controller

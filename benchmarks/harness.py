@@ -1,18 +1,18 @@
 """What the harness itself costs: time a frame and memory over a long run, with a backend that computes nothing.
 
-    python benchmarks/harness.py --frames 1000000
+    python -m benchmarks.harness --frames 1000000
 
-Prints one table.  "harness" is the whole frame without what the source, the preprocessing and the runtime took.
+Prints one table.  "harness" is the whole frame without what the source, the preprocessing and the runtime took.  Status
+1 where a limit is broken.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from time import monotonic_ns
 
@@ -25,12 +25,19 @@ from bench.harness import Limits, measure
 from bench.records import RunWriter
 from bench.stopping import Stopping
 from bench.timeline import FrameRecord
+from benchmarks.machine import machine_lines
+from benchmarks.verdicts import at_most, verdict_lines
+from devices.boards.detection import detect
 from devices.sources.base import Frame
 from edge.backends.null import Null
 from edge.bundle import open_bundle
 from edge.controllers.gusodrop import GuSoDrop
 from edge.models import model_folder
 from edge.preprocess import Preprocessor
+
+HARNESS_US = 20.0
+# From the second tenth on; the first fills buffers and what was imported late.
+GROWTH_MIB = 1.0
 
 
 @dataclass
@@ -73,7 +80,7 @@ class Totals:
         self.records.append(record)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="gusodrop")
     parser.add_argument("--frames", type=int, default=100_000)
@@ -99,12 +106,18 @@ def main() -> None:
         ended = monotonic_ns()
     spans = {"source": totals.capture_ns, "preprocessing": totals.preprocess_ns, "runtime": totals.inference_ns}
     spans["harness"] = ended - began - sum(spans.values())
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {date.today()}")
+    print("\n".join(machine_lines(detect().environment())))
     print(f"{arguments.frames:,} frames, null backend, records written")
     for name, nanoseconds in spans.items():
         print(f"{name:14} {nanoseconds / arguments.frames / 1e3:8.2f} us a frame")
     print(f"{'memory':14} " + " ".join(f"{mib:.1f}" for mib in source.memory_mib) + " MiB at every tenth")
+    verdicts = (
+        at_most("harness, a frame", spans["harness"] / arguments.frames / 1e3, HARNESS_US, ".1f", " us"),
+        at_most("growth of memory", max(source.memory_mib) - source.memory_mib[1], GROWTH_MIB, ".2f", " MiB"),
+    )
+    print("\n".join(verdict_lines(verdicts)))
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

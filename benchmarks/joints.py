@@ -10,19 +10,18 @@ the order undivided, divided, divided, undivided, and the ratio of the groups' m
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
 from bench.statistics.quantiles import quantile
-from benchmarks.gating.__main__ import machine_lines
 from benchmarks.gating.building import memory_mib
 from benchmarks.gating.fresh import in_fresh_process
 from benchmarks.gating.routes import choose_routes
 from benchmarks.gating.static import random_image, whole_segment
 from benchmarks.gating.turns import Run, in_turns
-from devices.boards.linux import read_environment
+from benchmarks.machine import machine_lines
+from devices.boards.detection import detect
 from edge.backends.base import Executable
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.fused import FusedCompiler
@@ -83,10 +82,10 @@ def compare(
 
 def main() -> None:
     arguments = _parser().parse_args()
-    print("\n".join(machine_lines(read_environment())))
+    print("\n".join(machine_lines(detect().environment())))
     folder = model_folder(arguments.model)
     routes = choose_routes(len(open_bundle(folder).network.gates), arguments.routes)
-    print(f"{arguments.model}, {arguments.precision}, load {os.getloadavg()[0]:.1f}, {arguments.pairs} groups a route")
+    print(f"{arguments.model}, {arguments.precision}, {arguments.pairs} groups a route")
     print(
         "joints         sessions  compiling  all routes   latency over undivided: median, worst, extra on the shortest"
     )

@@ -1,23 +1,26 @@
 """How long a user waits: for `--help`, and from starting the command to the first frame classified.
 
-    python benchmarks/startup.py --model gusodrop
+    python -m benchmarks.startup --model gusodrop
 
-Prints one table: minimum, median and maximum of fresh processes.
+Prints one table: minimum, median and maximum of fresh processes.  Status 1 where a median breaks its limit.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
+from benchmarks.machine import machine_lines
+from benchmarks.verdicts import at_most, verdict_lines
+from devices.boards.detection import detect
+
+HELP_MS, FIRST_FRAME_MS = 300.0, 1500.0
 COMMAND = [sys.executable, "-m", "bench"]
 
 
@@ -40,21 +43,25 @@ def first_class_ms(model: str) -> float:
     return (sum(int(first[span]) for span in spans) - began) / 1e6
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="gusodrop")
     parser.add_argument("--runs", type=int, default=9)
     arguments = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {date.today()}")
+    print("\n".join(machine_lines(detect().environment())))
+    verdicts = []
     print(f"{arguments.runs} fresh processes each{'':17} min  median     max")
-    for name, measured in (
-        ("edgebench --help", help_ms),
-        ("first frame classified", lambda: first_class_ms(arguments.model)),
+    for name, measured, limit_ms in (
+        ("edgebench --help", help_ms, HELP_MS),
+        ("first frame classified", lambda: first_class_ms(arguments.model), FIRST_FRAME_MS),
     ):
         measured()  # fills the page cache
         times = [measured() for _ in range(arguments.runs)]
         print(f"{name:34} {min(times):7.0f} {statistics.median(times):7.0f} {max(times):7.0f} ms")
+        verdicts.append(at_most(f"{name}, median", statistics.median(times), limit_ms, ".0f", " ms"))
+    print("\n".join(verdict_lines(verdicts)))
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.base import Backend, Executable, Features
+from edge.backends.base import NO_DEVICE_TIMES, Backend, DeviceTimes, Executable, Features
 from edge.controllers.base import Controller
 from edge.network import Network, Route
 from edge.randomness import GateRandom, ProbabilityError
@@ -28,12 +28,14 @@ class Timings(NamedTuple):
     """Nanoseconds of one inference; `inference_ns` is the whole, gaps between the parts included.
 
     `decision_ns` is all that is neither policy nor segments: in a frame whose plan is "cold" also the compilation.
+    `device` is what the clock of a device says, where the backend has one.
     """
 
     policy_ns: int
     decision_ns: int
     segments_ns: int
     inference_ns: int
+    device: DeviceTimes = NO_DEVICE_TIMES
 
 
 class Inference(NamedTuple):
@@ -88,6 +90,7 @@ class Runtime:
         self._random = random or GateRandom()
         controller.attach(network, self._random)
         self._policy = backend.compile(network.policy_segment()) if controller.needs_policy else None
+        self._device_times: Callable[[], DeviceTimes] | None = getattr(backend, "device_times", None)
         self._points = _points(network, ask_gates=controller.asks_gates)
         self._last = len(network.exits) - 1
         # By where it starts, the number of its decision point, and the gates in between: routes share segments.
@@ -140,11 +143,11 @@ class Runtime:
                 if executable is None:
                     plan = "cold"
                     executable = self._executable(route, position, gates, number)
-                elif executable.plan != "fused" and plan != "cold":
-                    plan = "chain"
                 segment_began = perf_counter_ns()
                 features, scores = executable.run(features)
                 segments_ns += perf_counter_ns() - segment_began
+                if plan != "cold" and executable.plan != "fused":
+                    plan = "cold" if executable.plan == "cold" else "chain"
                 self._compiled.move_to_end(key)
                 position, gates = point.position, point.gates
                 if exit_index is None:
@@ -159,13 +162,14 @@ class Runtime:
         except ProbabilityError as error:
             raise FrameError(str(error)) from None
         ended = perf_counter_ns()
+        device = self._device_times() if self._device_times is not None else NO_DEVICE_TIMES
         # Of every exit that was asked: a decision made on what is no number is none.
         for index, found in asked.items():
             if not np.isfinite(found).all():
                 raise FrameError(f"the scores of route {route or '-'} at exit {index} are not finite numbers")
         policy_ns = policy_done - began
         inference_ns = ended - began
-        timings = Timings(policy_ns, inference_ns - policy_ns - segments_ns, segments_ns, inference_ns)
+        timings = Timings(policy_ns, inference_ns - policy_ns - segments_ns, segments_ns, inference_ns, device)
         return Inference(asked[answered_by], exit_index, route, plan, timings, answered_by, controller.confidences)
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ import onnx
 from numpy.typing import NDArray
 
 from edge.backends.activations import Range, state_ranges
+from edge.backends.int8 import float_ends, int8_tensors, shared_places
 from edge.backends.onnxruntime.importing import import_onnxruntime
-from edge.backends.onnxruntime.quantise import float_ends, int8_tensors, shared_places
 from edge.bundle import Bundle, open_bundle, write_bundle
 from edge.models import model_folder
 from edge.network import Route

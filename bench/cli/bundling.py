@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from export.training.recipe import Trained
 
 
-def add_bundle_arguments(parser: argparse.ArgumentParser, *, out_required: bool = True) -> None:
+def add_bundle_arguments(parser: argparse.ArgumentParser, *, needs_out: bool = True) -> None:
     """The options of the bundle."""
-    parser.add_argument("--out", type=Path, required=out_required, metavar="BUNDLE", help="the folder to write")
+    parser.add_argument("--out", type=Path, required=needs_out, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, path by path")
     parser.add_argument("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")

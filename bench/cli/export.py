@@ -1,4 +1,4 @@
-"""`edgebench export`: a trained network as a bundle, or a bundle as one file for other runtimes."""
+"""`edgebench export`: a trained network as a bundle; a bundle as one file for other runtimes, or as engines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.cli.bundling import (
     prepare,
     show_delivery,
 )
+from bench.cli.engines import add_engine_arguments, build_engines
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
 from bench.cli.train import find_recipe, is_recipe
@@ -22,9 +23,10 @@ examples:
   edgebench export work/gusodrop-gtsrb.pt --data ~/edgebench-data --out gusodrop --verify
   edgebench export gusodrop-gtsrb --work work --out gusodrop
   edgebench export ./my-sdn --single-file my-sdn.onnx --controller confidence:0.9
+  edgebench export gusodrop --format tensorrt --precision int8
 
 A single file is one ONNX graph for other runtimes, with the thresholds in it; its
-outputs are scores, exit and confidence.  It needs no torch.
+outputs are scores, exit and confidence.  It needs no torch, and engines need none.
 """
 
 
@@ -32,18 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument(
         "trained",
-        metavar="TRAINED",
-        help="the file that edgebench train left, or its recipe together with --work; for a single file a model",
+        metavar="MODEL",
+        help="the file that edgebench train left, or its recipe together with --work; for a single file and engines a "
+        "network or bundle",
+    )
+    parser.add_argument(
+        "--format", choices=("bundle", "tensorrt"), default="bundle", help="what to make of it (default bundle)"
     )
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="the work folder of the training")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets, for the accuracy ($EDGEBENCH_DATA)")
-    add_bundle_arguments(parser, out_required=False)
+    add_bundle_arguments(parser, needs_out=False)
     parser.add_argument("--single-file", type=Path, metavar="FILE.onnx", help="write a model with exits as one file")
     parser.add_argument("--controller", metavar="SPEC", help="where the single file stops, such as confidence:0.9")
+    add_engine_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the bundle of a finished training, or the single file of a bundle."""
+    """Write the bundle of a finished training, the single file of a bundle, or build its engines."""
+    if arguments.format == "tensorrt":
+        return build_engines(arguments)
     if (arguments.out is None) == (arguments.single_file is None):
         raise RequestError("usage", "where to write is not said", "Name either --out or --single-file.")
     if arguments.single_file is not None:

@@ -41,6 +41,7 @@ from devices.boards.base import Board
 from devices.boards.detection import detect
 from devices.detector import SignDetector
 from devices.sources.base import Source
+from edge.backends.base import BackendError
 from edge.bundle import Bundle, BundleError, Manifest, open_bundle
 from edge.controllers.base import Controller
 from edge.models import model_folder
@@ -197,8 +198,8 @@ def _measure(
             conditions = conditions_between(before, look(board))
             answers: FullAnswers = {}
             times: FullTimes = {}
-            # Where the disk is full there is no room for the answers either.
-            if not isinstance(outcome.error, RecordsError):
+            # Where the disk is full there is no room for the answers either, and a lost device gives none.
+            if not isinstance(outcome.error, (RecordsError, BackendError)):
                 if outcome.inputs and not stopping.requested:
                     note(f"asking the full network about {len(outcome.inputs):,} frames")
                 answers = full_answers(contenders, outcome.inputs, stopping)

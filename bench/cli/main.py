@@ -25,6 +25,7 @@ VERBS = {
     "report": "show a run again from its records, finished or not",
     "models": "list the networks at hand",
     "devices": "show the board: what it is, and what its sensors say",
+    "selftest": "check a backend on this machine, route by route",
     "policy": "show what a network's decision network does",
     "sweep": "show what every threshold of early exits leads to",
     "calibrate": "find thresholds of early exits for a target",

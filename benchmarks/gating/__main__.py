@@ -10,7 +10,6 @@ static, other, other, static; the ratio of a group is that of its sums, and the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -20,14 +19,14 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
+from benchmarks.gating.document import Document, write_document
 from benchmarks.gating.imagenet import write_imagenet_bundle
 from benchmarks.gating.section import PARTS, Effort, Section, measure_section
 from benchmarks.gating.tables import lines
 from benchmarks.gating.verdict import judge
-from devices.boards.base import Environment
-from devices.boards.linux import read_environment
+from benchmarks.machine import machine_lines
+from devices.boards.detection import detect
 from edge.bundle import Bundle, open_bundle
 from edge.models import model_folder
 
@@ -40,8 +39,9 @@ _QUICK_SIZE = 32
 def main() -> None:
     arguments = _parser().parse_args()
     began = monotonic()
-    environment = read_environment()
-    print("\n".join(machine_lines(environment)), flush=True)
+    environment = detect().environment()
+    machine, date = tuple(machine_lines(environment)), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    print("\n".join(machine), flush=True)
     sections: list[Section] = []
     with tempfile.TemporaryDirectory() as folder:
         for bundle, effort in _networks(arguments, Path(folder)):
@@ -52,17 +52,9 @@ def main() -> None:
                 print("\n" + "\n".join(lines(section, judge(section))), flush=True)
                 # Written after each section, so that an interrupted run keeps what it measured.
                 if arguments.json is not None:
-                    arguments.json.write_text(json.dumps(_document(environment, sections), indent=1) + "\n")
+                    document = Document(tuple(sys.argv[1:]), date, machine, tuple(sections))
+                    arguments.json.write_text(write_document(document, asdict(environment)))
     print(f"\nmeasured in {(monotonic() - began) / 60:.1f} minutes")
-
-
-def machine_lines(environment: Environment) -> Iterator[str]:
-    """Where, with what and when."""
-    cores = environment.cores_usable
-    packages = {name: environment.packages.get(name) for name in ("onnxruntime", "onnxruntime-gpu", "torch")}
-    versions = [f"{name} {version}" for name, version in packages.items() if version]
-    yield f"{environment.cpu_model or environment.architecture}, {len(cores) if cores else '?'} cores"
-    yield ", ".join([f"Python {environment.python}", *versions, f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"])
 
 
 def _networks(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Bundle, Effort]]:
@@ -89,18 +81,6 @@ def _networks(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Bun
             frames=-(-asked.frames // 5),
         )
         yield bundle, asked if arguments.quick else less
-
-
-def _document(environment: Environment, sections: list[Section]) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "command": sys.argv[1:],
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "environment": asdict(environment),
-        "sections": [
-            {**asdict(section), "verdicts": [asdict(verdict) for verdict in judge(section)]} for section in sections
-        ],
-    }
 
 
 @contextmanager

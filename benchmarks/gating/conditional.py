@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.gating.turns import Image, Run, Scores
+from edge.backends.compose import IMAGE, compose
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import IMAGE, compose
 from edge.backends.onnxruntime.process import Process
 from edge.network import Network, Route
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from bench.statistics.quantiles import quantile
 from benchmarks.gating.turns import RouteTax, Tax
+from benchmarks.verdicts import Verdict, at_most
 
 MEDIAN_TAX = 1.005
 WORST_TAX = 1.02
@@ -19,19 +19,11 @@ BUILD_S = 1.0
 CACHED_BUILD_S = 0.05
 FRAME_MEAN = 1.02
 FRAME_P99 = 1.10
+DECISIONS_TAX = 1.03
+INT8_RATIO = 0.40
 
 # Routes that are measured a second time: the highest of many medians is partly chance.
 AGAIN = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A figure, its limit, and whether it holds; `figure` says what it is and how it was formed."""
-
-    figure: str
-    value: str
-    limit: str
-    holds: bool
 
 
 def allowed_tax(static_us: float) -> float:
@@ -57,9 +49,14 @@ def settled(first: Sequence[RouteTax], again: Iterable[RouteTax]) -> list[RouteT
     return [second.get(measured.route, measured) for measured in first]
 
 
+def median_ratio(taxes: Iterable[RouteTax]) -> float:
+    """The median of the routes' ratios."""
+    return quantile([measured.tax.ratio for measured in taxes], 0.5)
+
+
 def judge_taxes(first: Sequence[RouteTax], again: Sequence[RouteTax]) -> list[Verdict]:
     """Median and worst of the taxes of one plan; the median is of all first measurements."""
-    median = quantile([measured.tax.ratio for measured in first], 0.5)
+    median = median_ratio(first)
     (last,) = worst(settled(first, again), 1)
     extra_us = (last.tax.ratio - 1) * last.tax.static_us
     return [
@@ -71,8 +68,3 @@ def judge_taxes(first: Sequence[RouteTax], again: Sequence[RouteTax]) -> list[Ve
             overrun(last.tax) <= 1,
         ),
     ]
-
-
-def at_most(figure: str, value: float, limit: float, form: str, unit: str = "") -> Verdict:
-    """The verdict on a figure that may not exceed its limit."""
-    return Verdict(figure, f"{value:{form}}{unit}", f"{limit:{form}}{unit}", value <= limit)

@@ -8,15 +8,18 @@ from pathlib import Path
 from benchmarks.gating.conditional import ConditionalNetwork
 from benchmarks.gating.static import StaticNetworks, random_image, static_networks, whole_segment
 from benchmarks.gating.turns import Image, RouteTax, Run, in_turns, tax_of
+from edge.backends.base import Backend
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.process import this_process
 from edge.backends.onnxruntime.verify import TOLERANCE, relative_error
 from edge.bundle import Bundle, open_bundle
-from edge.network import Route
+from edge.network import Route, Segment
 
 # A static network against itself says what the method cannot see.
 CONTROL, FUSED, STAGED, CONDITIONAL = "control", "fused", "staged", "If"
 PLANS = (CONTROL, FUSED, STAGED, CONDITIONAL)
+# The static int8 network over the static float32 one, and int8 through the runtime over the static int8 network.
+INT8, INT8_FUSED = "int8 / fp32", "int8 fused"
 
 
 class WrongScoresError(Exception):
@@ -47,6 +50,24 @@ def measure_plans(
     return taxes
 
 
+def measure_int8(folder: Path, threads: int, groups: int, routes: Sequence[Route]) -> list[RouteTax]:
+    """What int8 saves, and what gating costs there; for a process of its own.
+
+    Scores in int8 are compared among themselves alone: how far they are from float32's is a question of accuracy.
+    """
+    bundle = open_bundle(folder)
+    static, static_int8 = (static_networks(bundle, threads, precision) for precision in ("fp32", "int8"))
+    backend = OnnxRuntime(precision="int8").open(bundle, threads)
+    image = random_image(bundle.network)
+    taxes = []
+    for route in routes:
+        reference, fused = static_int8.route(route), _compiled(backend, whole_segment(bundle.network, route))
+        check_scores(INT8_FUSED, route, reference, fused, image)
+        taxes.append(RouteTax(INT8_FUSED, route, tax_of(in_turns(reference, fused, image, groups))))
+        taxes.append(RouteTax(INT8, route, tax_of(in_turns(static.route(route), reference, image, groups))))
+    return taxes
+
+
 def check_scores(plan: str, route: Route, reference: Run, run: Run, image: Image) -> None:
     """Raise WrongScoresError where the two differ."""
     error = relative_error(run(image), reference(image))
@@ -60,13 +81,14 @@ def _way(plan: str, bundle: Bundle, threads: int, static: StaticNetworks) -> Cal
         return static.route
     if plan == CONDITIONAL:
         return ConditionalNetwork(bundle, this_process()).run
-    backend = OnnxRuntime(plan).open(bundle, threads)
+    backend = OnnxRuntime(plan=plan).open(bundle, threads)
     used = backend.describe()
     if used["plan"] != plan:
         raise WrongScoresError(f"{bundle.name} cannot be run as {plan}: {used['why']}")
 
-    def run(route: Route) -> Run:
-        executable = backend.compile(whole_segment(bundle.network, route))
-        return lambda image: executable.run(image)[1]
+    return lambda route: _compiled(backend, whole_segment(bundle.network, route))
 
-    return run
+
+def _compiled(backend: Backend, segment: Segment) -> Run:
+    executable = backend.compile(segment)
+    return lambda image: executable.run(image)[1]

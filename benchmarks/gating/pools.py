@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.statistics.quantiles import quantile
 from benchmarks.gating.fresh import in_fresh_process
-from benchmarks.gating.static import StaticNetworks, own_pool_options, random_image, static_networks
+from benchmarks.gating.static import StaticNetworks, own_pool_options, random_image, stages_of, static_networks
 from benchmarks.gating.turns import WARM_UP_FRAMES, Image, Run, no_garbage_collection
 from edge.backends.onnxruntime.importing import import_onnxruntime
 from edge.bundle import open_bundle
@@ -47,7 +47,7 @@ def static_latencies_ms(folder: Path, threads: int, frames: int, routes: Sequenc
         static = static_networks(bundle, threads)
     else:
         ort = import_onnxruntime()
-        static = StaticNetworks(bundle, ort, own_pool_options(ort, threads))
+        static = StaticNetworks(bundle.network, stages_of(bundle), ort, own_pool_options(ort, threads))
     image = random_image(bundle.network)
     return [_median_ms(static.route(route), image, frames) for route in routes]
 

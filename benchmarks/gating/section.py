@@ -11,11 +11,12 @@ from pathlib import Path
 from time import monotonic
 
 from benchmarks.gating.building import Built, FirstFrames, build_routes, first_frames, static_memory_mib
+from benchmarks.gating.decisions import decided_ways, measure_decisions
 from benchmarks.gating.frames import FrameRatio, measure_frames
 from benchmarks.gating.fresh import in_fresh_process
 from benchmarks.gating.limits import worst
 from benchmarks.gating.neighbours import NeighbourRatio, measure_neighbours
-from benchmarks.gating.plans import CONTROL, FUSED, PLANS, measure_plans
+from benchmarks.gating.plans import CONTROL, FUSED, PLANS, measure_int8, measure_plans
 from benchmarks.gating.pools import PoolLatency, compare_pools
 from benchmarks.gating.routes import choose_routes
 from benchmarks.gating.static import write_static_network
@@ -23,7 +24,7 @@ from benchmarks.gating.turns import RouteTax
 from edge.bundle import Bundle
 from edge.network import Route
 
-PARTS = ("building", "taxes", "pools", "frames", "neighbours", "eager", "compiled")
+PARTS = ("building", "taxes", "pools", "frames", "neighbours", "int8", "decisions", "eager", "compiled")
 _TORCH_PLANS = {"eager": "eager torch", "compiled": "torch.compile"}
 
 
@@ -62,6 +63,8 @@ class Section:
     first_frames: FirstFrames | None = None
     taxes: list[RouteTax] = field(default_factory=list)
     again: list[RouteTax] = field(default_factory=list)
+    int8: list[RouteTax] = field(default_factory=list)
+    decisions: list[RouteTax] = field(default_factory=list)
     pools: list[PoolLatency] = field(default_factory=list)
     frames: list[FrameRatio] = field(default_factory=list)
     neighbours: list[NeighbourRatio] = field(default_factory=list)
@@ -81,6 +84,8 @@ def measure_section(
         "pools": lambda: _pools(section, bundle, effort, routes),
         "frames": lambda: _frames(section, bundle, effort),
         "neighbours": lambda: _neighbours(section, bundle, effort),
+        "int8": lambda: _int8(section, bundle, effort, routes),
+        "decisions": lambda: _decisions(section, bundle, effort, routes),
         "eager": lambda: _torch(section, bundle, effort.groups, "eager", routes[: effort.eager]),
         "compiled": lambda: _torch(section, bundle, effort.groups, "compiled", routes[: effort.compiled]),
     }
@@ -139,6 +144,20 @@ def _neighbours(section: Section, bundle: Bundle, effort: Effort) -> None:
     section.neighbours = in_fresh_process(
         measure_neighbours, bundle.folder, section.threads, effort.rounds, effort.frames_a_round
     )
+
+
+def _int8(section: Section, bundle: Bundle, effort: Effort, routes: Sequence[Route]) -> None:
+    chosen = routes[: effort.compared]
+    section.int8 = in_fresh_process(measure_int8, bundle.folder, section.threads, effort.groups, chosen)
+
+
+def _decisions(section: Section, bundle: Bundle, effort: Effort, routes: Sequence[Route]) -> None:
+    # With exits there are many ways a route.
+    chosen = routes[: max(1, effort.compared // len(bundle.network.exits))]
+    if not any(decided_ways(bundle.network, chosen[:1])):
+        section.notes.append("decisions: not measured: this network decides once, before its first block")
+        return
+    section.decisions = in_fresh_process(measure_decisions, bundle.folder, section.threads, effort.groups, chosen)
 
 
 def _torch(section: Section, bundle: Bundle, groups: int, part: str, routes: Sequence[Route]) -> None:

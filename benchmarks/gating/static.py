@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.gating.turns import Image, Run, Scores
+from edge.backends.compose import IMAGE, compose, segment_inputs
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import compose, segment_inputs
-from edge.backends.onnxruntime.process import this_process
+from edge.backends.onnxruntime.process import keep_exact, this_process
+from edge.backends.onnxruntime.quantise import quantised
 from edge.bundle import open_bundle
 from edge.network import Network, Route, Segment
+
+if TYPE_CHECKING:
+    import onnx
 
 PROVIDERS = ["CPUExecutionProvider"]
 
@@ -41,23 +46,39 @@ class StaticNetworks:
     segments are, which is the fastest way there is.
     """
 
-    def __init__(self, models: StageModels, ort: Any, options: Any) -> None:
-        self.network = models.network
-        self._ort, self._options = ort, options
-        self._stages = {stage: models.stage_model(stage) for stage in self.network.stages}
+    def __init__(self, network: Network, stages: Mapping[str, onnx.ModelProto], ort: Any, options: Any) -> None:
+        self.network = network
+        self._stages, self._ort, self._options = stages, ort, options
 
     def model(self, segment: Segment) -> bytes:
         """The ONNX model of a segment that begins at the image."""
-        composed = compose(self.network, self._stages, segment_inputs(segment))
-        # Only the scores may come out: each output more would cost a conversion.
-        del composed.graph.output[:-1]
+        return self._model(segment_inputs(segment), (segment.head,))
+
+    def _model(self, inputs: Mapping[str, str], heads: Sequence[str]) -> bytes:
+        composed = compose(self.network, self._stages, inputs)
+        # Only scores may come out, the answer first: each output more would cost a conversion.
+        given = {output.name: output for output in composed.graph.output}
+        del composed.graph.output[:]
+        composed.graph.output.extend(given[head] for head in reversed(heads))
         data: bytes = composed.SerializeToString()
         return data
 
     def run(self, segment: Segment) -> Run:
         """A segment that begins at the image, in a new session."""
-        session = self._ort.InferenceSession(self.model(segment), self._options, providers=PROVIDERS)
-        return run_of(Call(self._ort, session))
+        return self.chain((segment,))
+
+    def chain(self, segments: Sequence[Segment]) -> Run:
+        """Segments that follow each other from the image, as one graph that gives all their scores.
+
+        What is returned at a run are the scores of the last.
+        """
+        inputs, features = {}, IMAGE
+        for segment in segments:
+            for stage in segment.stages:
+                inputs[stage], features = features, stage
+            inputs[segment.head] = features
+        model = self._model(inputs, [segment.head for segment in segments])
+        return run_of(Call(self._ort, self._ort.InferenceSession(model, self._options, providers=PROVIDERS)))
 
     def route(self, route: Route) -> Run:
         """A route in a new session."""
@@ -71,11 +92,20 @@ def write_static_network(folder: Path, route: Route, file: Path) -> None:
     file.write_bytes(static.model(whole_segment(bundle.network, route)))
 
 
-def static_networks(models: StageModels, threads: int) -> StaticNetworks:
+def static_networks(models: StageModels, threads: int, precision: str = "fp32") -> StaticNetworks:
     """Static networks on the threads that this process's backends share, with which they were or will be opened."""
     process = this_process()
     process.use(threads)
-    return StaticNetworks(models, process.ort, plain_options(process.ort, threads))
+    stages, options = stages_of(models), plain_options(process.ort, threads)
+    if precision == "int8":
+        stages = quantised(models.network, stages)
+        keep_exact(options)
+    return StaticNetworks(models.network, stages, process.ort, options)
+
+
+def stages_of(models: StageModels) -> dict[str, onnx.ModelProto]:
+    """Every stage of a network, as exported."""
+    return {stage: models.stage_model(stage) for stage in models.network.stages}
 
 
 def plain_options(ort: Any, threads: int) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.statistics.quantiles import quantile
-from benchmarks.gating.limits import Verdict, worst
+from benchmarks.gating.limits import worst
 from benchmarks.gating.plans import CONTROL, FUSED
 from benchmarks.gating.section import Section, of_plan
 from benchmarks.gating.turns import RouteTax
+from benchmarks.verdicts import Verdict, verdict_lines
 
 
 def lines(section: Section, verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -26,16 +27,17 @@ def lines(section: Section, verdicts: Sequence[Verdict]) -> Iterator[str]:
         yield from section.notes
     if verdicts:
         yield ""
-        yield from _verdicts(verdicts)
+        yield from verdict_lines(verdicts)
 
 
 def _plans(section: Section) -> Iterator[str]:
-    if not section.taxes:
+    everything = (*section.taxes, *section.int8, *section.decisions)
+    if not everything:
         return
     yield "Latency of a route over the same route as one static ONNX graph: medians of the routes' medians"
     yield "plan           routes  median  lowest   worst  worst route      all kept   none"
-    for plan in dict.fromkeys(measured.plan for measured in section.taxes):
-        taxes = of_plan(section.taxes, plan)
+    for plan in dict.fromkeys(measured.plan for measured in everything):
+        taxes = of_plan(everything, plan)
         ratios = [measured.tax.ratio for measured in taxes]
         # By the limits, which allow a short route more: not always the highest ratio.
         (last,) = worst(taxes, 1)
@@ -111,12 +113,6 @@ def _neighbours(section: Section) -> Iterator[str]:
             f"{row.network:14} alone {row.alone_ms:8.3f} ms, beside the other "
             f"{_with_interval(row.ratio, row.low, row.high)} ({row.rounds} rounds of {row.frames_a_round} frames)"
         )
-
-
-def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield f"{'':40} {'measured':>18} {'at most':>10}"
-    for verdict in verdicts:
-        yield f"{verdict.figure:40} {verdict.value:>18} {verdict.limit:>10}  {'holds' if verdict.holds else 'BROKEN'}"
 
 
 def _with_interval(value: float, low: float | None, high: float | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.gating import limits
-from benchmarks.gating.limits import Verdict, at_most, judge_taxes
-from benchmarks.gating.plans import FUSED
+from benchmarks.gating.limits import judge_taxes, median_ratio
+from benchmarks.gating.plans import FUSED, INT8, INT8_FUSED
 from benchmarks.gating.section import Section, of_plan
+from benchmarks.verdicts import Verdict, at_most
 
 
 def judge(section: Section) -> list[Verdict]:
@@ -14,6 +15,13 @@ def judge(section: Section) -> list[Verdict]:
     fused = of_plan(section.taxes, FUSED)
     if fused:
         verdicts += judge_taxes(fused, of_plan(section.again, FUSED))
+    for figure, taxes, limit in (
+        ("int8 over float32, median", of_plan(section.int8, INT8), limits.INT8_RATIO),
+        ("median tax in int8", of_plan(section.int8, INT8_FUSED), limits.MEDIAN_TAX),
+        ("median tax of decisions on the way", section.decisions, limits.DECISIONS_TAX),
+    ):
+        if taxes:
+            verdicts.append(at_most(figure, median_ratio(taxes), limit, ".3f"))
     for row in section.frames:
         verdicts += [
             at_most(f"whole frames, {row.segments_kept} routes kept, mean", row.mean_ratio, limits.FRAME_MEAN, ".3f"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,34 @@ class BackendError(RuntimeError):
     """A backend cannot be had or cannot run a network: one sentence that says why and what to do."""
 
 
+class DeviceLostError(BackendError):
+    """The device that computes is gone in the middle of a run: one sentence; nothing can be run any more."""
+
+
+class DeviceTimes(NamedTuple):
+    """What a frame was on a device of its own, by that device's clock; None is "not measured".
+
+    `kernel_ns` is the time of the stages, `transfer_ns` that of the copies between it and the host.  `wasted_stages`
+    ran for nothing, started before a decision that went the other way.
+    """
+
+    kernel_ns: int | None = None
+    transfer_ns: int | None = None
+    wasted_stages: int | None = None
+
+
+NO_DEVICE_TIMES = DeviceTimes()
+
+
 class Executable(Protocol):
     """A compiled segment.
 
-    `plan` says how it runs, for the record: "fused" (one graph for the whole segment) or "chain" (stage by stage).
+    `plan` says how it ran last, for the record: "fused" (one graph for the whole segment), "chain" (stage by stage) or
+    "cold" (something had to be compiled first).
     """
 
-    plan: str
+    @property
+    def plan(self) -> str: ...
 
     def run(self, features: Features) -> tuple[Features | None, NDArray[np.float32]]:
         """(features for the next segment or None, scores (outputs,)).
@@ -37,7 +58,9 @@ class Backend(Protocol):
     """Compiles segments of one loaded network; made anew for every network.
 
     A backend is a dataclass of its options with `open(models, threads)`; one with `computes = False` gives no answers
-    that could be right or wrong.
+    that could be right or wrong.  One that computes on a device of its own may have `device_times()`, which gives the
+    `DeviceTimes` of the frame that ended last, and `runtime(controller, random)`, which gives who runs whole frames in
+    place of `edge.runtime.Runtime`, or None.
     """
 
     def compile(self, segment: Segment) -> Executable:

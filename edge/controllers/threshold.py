@@ -60,7 +60,7 @@ class Thresholded(Controller):
 
     @property
     def limits(self) -> tuple[float | None, ...]:
-        """The threshold of every exit but the last in the network attached to; None where the exit is not asked."""
+        """The threshold of every exit but the last, None for one that is not asked; known once it is attached."""
         return tuple(self._limits)
 
     def start(self) -> None:

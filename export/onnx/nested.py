@@ -22,7 +22,13 @@ IMAGE = "image"
 OUTPUTS = ("scores", "exit", "confidence")
 
 
-def nested(models: StageModels, thresholds: Sequence[float | None], route: Route | None = None) -> onnx.ModelProto:
+def nested(
+    models: StageModels,
+    thresholds: Sequence[float | None],
+    route: Route | None = None,
+    *,
+    gates_as_inputs: bool = False,
+) -> onnx.ModelProto:
     """The network as one model that stops where the largest softmax of an exit reaches its threshold.
 
     Its input is `image` (1, 3, h, w); its outputs are `scores` (1, classes), and the scalars `exit` (int64) and
@@ -35,13 +41,14 @@ def nested(models: StageModels, thresholds: Sequence[float | None], route: Route
     network = models.network
     if len(thresholds) != len(network.exits) - 1:
         raise ValueError(f"{len(thresholds)} thresholds were given for {len(network.exits) - 1} exits before the last")
-    builder = _Builder(models, tuple(thresholds), network.check_route(network.full_route if route is None else route))
+    fixed = None if gates_as_inputs else network.check_route(network.full_route if route is None else route)
+    builder = _Builder(models, tuple(thresholds), fixed)
     body = builder.body(builder.next_asked(0), IMAGE, 0)
     image = network.stages[network.order[0]].input
     graph = helper.make_graph(
         [*body.nodes, *(helper.make_node("Identity", [of], [result]) for of, result in _named(body))],
         "early_exits",
-        [helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, image.shape)],
+        [helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, image.shape), *builder.gate_inputs()],
         _declared(OUTPUTS, network.stages[network.exits[-1].head].output.shape[-1]),
         builder.weights,
     )
@@ -61,11 +68,14 @@ class _Body:
 
 @dataclass
 class _Builder:
-    """Joins stages; all weights are those of the outermost graph, which the inner ones see."""
+    """Joins stages; all weights are those of the outermost graph, which the inner ones see.
+
+    Without a route, gates are inputs.
+    """
 
     models: StageModels
     thresholds: tuple[float | None, ...]
-    route: Route
+    route: Route | None
     weights: list[onnx.TensorProto] = field(default_factory=list)
     opsets: dict[str, int] = field(default_factory=dict)
     ir_version: int = 0
@@ -73,12 +83,9 @@ class _Builder:
     def body(self, index: int, source: str, start: int) -> _Body:
         """What runs from trunk position `start`, where the features are `source`, to exit `index` and on from there."""
         network = self.models.network
-        segment = network.segment(self.route, start, index)
         nodes: list[onnx.NodeProto] = []
-        features = source
-        for stage in segment.stages:
-            features = self._append(nodes, stage, features)
-        own = _Body(nodes, _measure(nodes, index, self._append(nodes, segment.head, features)))
+        features = self._trunk(nodes, source, start, index)
+        own = _Body(nodes, _measure(nodes, index, self._append(nodes, network.exits[index].head, features)))
         if index == len(self.thresholds):
             return own
         rest = self.body(self.next_asked(index + 1), features, network.exit_positions[index])
@@ -90,6 +97,49 @@ class _Builder:
         """The first exit from this one on that is asked; the last always is."""
         asked = (each for each in range(index, len(self.thresholds)) if self.thresholds[each] is not None)
         return next(asked, len(self.thresholds))
+
+    def gate_inputs(self) -> list[onnx.ValueInfoProto]:
+        """What says of each gate whether its block is kept, where that is decided outside."""
+        gates = () if self.route is not None else self.models.network.gates
+        return [helper.make_tensor_value_info(_keep(index), TensorProto.BOOL, ()) for index in range(len(gates))]
+
+    def _trunk(self, nodes: list[onnx.NodeProto], source: str, start: int, index: int) -> str:
+        """Append what leads from trunk position `start` to exit `index`; gives the name of the features there."""
+        network = self.models.network
+        if self.route is not None:
+            for stage in network.segment(self.route, start, index).stages:
+                source = self._append(nodes, stage, source)
+            return source
+        gates = {gate.block: number for number, gate in enumerate(network.gates)}
+        for stage in network.order[start : network.exit_positions[index]]:
+            append = self._append if stage not in gates else self._append_gated
+            source = append(nodes, stage, source)
+        return source
+
+    def _append_gated(self, nodes: list[onnx.NodeProto], block: str, source: str) -> str:
+        """Append the choice between a block and its bypass; gives the name of what it leads to."""
+        index, gate = next((each, gate) for each, gate in enumerate(self.models.network.gates) if gate.block == block)
+        kept: list[onnx.NodeProto] = []
+        dropped: list[onnx.NodeProto] = []
+        name, other = f"gate{index}", f"gate{index}/passed"
+        given = self._append(kept, block, source)
+        if gate.bypass is None:
+            dropped.append(helper.make_node("Identity", [source], [other]))
+        else:
+            other = self._append(dropped, gate.bypass, source)
+        branches = {
+            "then_branch": helper.make_graph(kept, f"{name}_kept", [], [self._declared_as(block, given)]),
+            "else_branch": helper.make_graph(dropped, f"{name}_dropped", [], [self._declared_as(block, other)]),
+        }
+        nodes.append(helper.make_node("If", [_keep(index)], [f"{name}/features"], **branches))
+        return f"{name}/features"
+
+    def _declared_as(self, stage: str, name: str) -> onnx.ValueInfoProto:
+        """Under another name, what a stage gives."""
+        value = onnx.ValueInfoProto()
+        value.CopyFrom(self.models.stage_model(stage).graph.output[0])
+        value.name = name
+        return value
 
     def _append(self, nodes: list[onnx.NodeProto], stage: str, source: str) -> str:
         """Append a stage that reads `source`; gives the name of its output."""
@@ -135,6 +185,10 @@ def _measure(nodes: list[onnx.NodeProto], index: int, scores: str) -> tuple[str,
         helper.make_node("ReduceMax", [f"{name}/softmax"], [f"{name}/own"], keepdims=0),
     ]
     return scores, f"{name}/index", f"{name}/own"
+
+
+def _keep(gate: int) -> str:
+    return f"keep{gate}"
 
 
 def _named(body: _Body) -> list[tuple[str, str]]:

@@ -13,12 +13,15 @@ import toys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.gating.building import first_frames_of
+from benchmarks.gating.building import Built, FirstFrames, first_frames_of
 from benchmarks.gating.conditional import ConditionalNetwork
-from benchmarks.gating.frames import frame_ratio
+from benchmarks.gating.decisions import decided_ways
+from benchmarks.gating.document import Document, read_document, write_document
+from benchmarks.gating.frames import FrameRatio, frame_ratio
 from benchmarks.gating.imagenet import write_imagenet_bundle
 from benchmarks.gating.limits import allowed_tax, judge_taxes, overrun, settled, worst
-from benchmarks.gating.neighbours import neighbour_ratio
+from benchmarks.gating.neighbours import NeighbourRatio, neighbour_ratio
+from benchmarks.gating.page import BEGIN, END, page_lines, placed
 from benchmarks.gating.plans import WrongScoresError, check_scores
 from benchmarks.gating.routes import choose_routes, landmark_routes
 from benchmarks.gating.section import Section
@@ -181,6 +184,58 @@ def test_a_section_shows_both_measurements_and_the_verdict() -> None:
     assert "BROKEN" not in text
 
 
+def test_int8_and_decisions_have_limits_of_their_own() -> None:
+    section = Section("toy", "0" * 64, (1, 3, 32, 32), threads=1, load_before=0.5)
+    section.int8 = [measured("1", 0.41, plan="int8 / fp32"), measured("1", 1.004, plan="int8 fused")]
+    section.decisions = [measured("1@1", 1.031, plan="decisions")]
+    assert [(verdict.value, verdict.limit, verdict.holds) for verdict in judge(section)] == [
+        ("0.410", "0.400", False),
+        ("1.004", "1.005", True),
+        ("1.031", "1.030", False),
+    ]
+
+
+# --- the document and the page ---
+
+
+def a_document() -> Document:
+    section = Section("toy", "0" * 64, (1, 3, 32, 32), threads=1, load_before=0.5, load_after=1.25)
+    section.taxes = [measured("1", 0.999, plan="control"), measured("1", 1.05), measured("0", 1.0)]
+    section.again = [measured("1", 1.0, plan="control"), measured("1", 1.001)]
+    section.int8 = [measured("1", 0.31, plan="int8 / fp32")]
+    section.built = [Built("built", 0.9, 0.1, 2, 60.0), Built("loaded", 0.06, 0.1, 2, 55.5)]
+    section.static_memory_mib, section.first_frames = 50.0, FirstFrames(2, 1.0, 2.5, 2.6)
+    section.frames = [FrameRatio(256, 100, 4, 0, 5.0, 1.01, 1.0, 1.02, 9.0, 1.05)]
+    section.neighbours = [NeighbourRatio("full network", 2, 10, 9.0, 1.0, None, None)]
+    section.notes = ["pools: not measured: one thread needs none"]
+    return Document(("--pairs", "50"), "2026-11-23T00:00:00+00:00", ("a machine", "Python"), (section,))
+
+
+def test_a_document_is_read_back_as_it_was_written() -> None:
+    document = a_document()
+    assert read_document(write_document(document, {"architecture": "x86_64"})) == document
+    with pytest.raises(ValueError, match="schema 1 is not 2"):
+        read_document('{"schema": 1}')
+
+
+def test_the_page_states_machine_command_load_and_what_is_missed() -> None:
+    text = "\n".join(page_lines(a_document()))
+    assert text.startswith("a machine,\nPython.\n\n    python -m benchmarks.gating --pairs 50\n")
+    assert "| opening the network, loaded | 50 ms | 60 ms **missed** |" in text
+    assert "| worst route | 1.020 | 1.001 (+5 us) |" in text
+    assert "| toy, 32 px, 1 thread | int8 / fp32 | 1 | 0.310 | 0.310 | 0.310 (`1`, 5.00 ms) |" in text
+    assert "- toy, 32 px, 1 thread: bundle `00000000`, load 0.5 before, 1.2 after." in text
+
+
+def test_tables_replace_what_stands_between_the_markers_and_nothing_else() -> None:
+    page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nWords.\n"
+    once = placed(page, "new")
+    assert once == f"# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\nWords.\n"
+    assert placed(once, "newer") == once.replace("new", "newer")
+    with pytest.raises(ValueError, match="write them into the page"):
+        placed("# Title\n", "new")
+
+
 # --- networks ---
 
 
@@ -223,6 +278,33 @@ def test_scores_of_another_route_are_refused(gated: Path) -> None:
     static = static_networks(open_bundle(gated), this_process().threads or 1)
     with pytest.raises(WrongScoresError, match="route 1111"):
         check_scores("fused", "1111", static.route("1111"), static.route("0000"), toys.image())
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toys.decided_bundle(tmp_path_factory.mktemp("decided") / "bundle")
+
+
+@pytest.mark.parametrize("name", ["exits", "everything", "decided"])
+def test_a_chain_of_segments_as_one_static_graph_gives_the_scores_of_its_last(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    bundle = open_bundle(request.getfixturevalue(name))
+    threads = this_process().threads or 1
+    static = static_networks(bundle, threads)
+    image = toys.image(size=bundle.manifest.input_shape[2])
+    ways = list(decided_ways(bundle.network, [bundle.network.full_route]))
+    assert [way for way, _ in ways][: len(bundle.network.exits) - 1] == [
+        f"{bundle.network.full_route}@{index}" for index in range(1, len(bundle.network.exits))
+    ]
+    for way, segments in ways:
+        last = next(index for index, each in enumerate(bundle.network.exits) if each.head == segments[-1].head)
+        alone = static.run(bundle.network.segment(bundle.network.full_route, 0, last))
+        check_scores("decisions", way, alone, static.chain(segments), image)
+
+
+def test_a_network_that_decides_before_its_first_block_has_no_such_way(gated: Path) -> None:
+    assert list(decided_ways(open_bundle(gated).network, ["1111"])) == []
 
 
 @pytest.mark.torch

@@ -15,12 +15,13 @@ from onnx.reference import ReferenceEvaluator
 
 from edge.backends.activations import KEY, Range, RangeError, state_ranges, stated_ranges
 from edge.backends.base import BackendError
+from edge.backends.compose import IMAGE, compose, network_inputs, segment_inputs
+from edge.backends.int8 import to_int8
 from edge.backends.onnxruntime import process as processes
 from edge.backends.onnxruntime.backend import OnnxRuntime
-from edge.backends.onnxruntime.compose import IMAGE, compose, network_inputs, segment_inputs
 from edge.backends.onnxruntime.cut import optimise
 from edge.backends.onnxruntime.process import overflows, this_process
-from edge.backends.onnxruntime.quantise import quantised, to_int8
+from edge.backends.onnxruntime.quantise import quantised
 from edge.bundle import Bundle, open_bundle
 from edge.bundle.narrow import narrow, widen
 from export.quantize import quantize

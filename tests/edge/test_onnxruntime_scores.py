@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edge.backends.base import Backend, BackendError
+from edge.backends.compose import compose, segment_inputs
 from edge.backends.models import StageModels
 from edge.backends.onnxruntime import fused
 from edge.backends.onnxruntime.backend import OnnxRuntime
-from edge.backends.onnxruntime.compose import compose, segment_inputs
 from edge.backends.onnxruntime.pieces import Pieces
 from edge.backends.onnxruntime.process import Process, this_process
 from edge.backends.onnxruntime.verify import routes_to_verify
@@ -158,7 +158,7 @@ def test_executables_outlive_the_backend(gated: Path, plan: str) -> None:
 
 def test_closed_backend_says_so(gated: Path) -> None:
     models = open_bundle(gated)
-    backend = OnnxRuntime("staged").open(models, threads=1)
+    backend = OnnxRuntime(plan="staged").open(models, threads=1)
     backend.close()
     with pytest.raises(BackendError, match="was closed: open the network again"):
         backend.compile(models.network.policy_segment())
@@ -166,7 +166,7 @@ def test_closed_backend_says_so(gated: Path) -> None:
 
 def test_unknown_plan() -> None:
     with pytest.raises(ValueError, match="plan='fast' is unknown: fused or staged"):
-        OnnxRuntime("fast")
+        OnnxRuntime(plan="fast")
 
 
 # What follows are networks whose layouts do not meet by themselves.

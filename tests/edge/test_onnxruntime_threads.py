@@ -27,7 +27,7 @@ network = bundle.network
 image = np.random.default_rng(0).random((1, 3, 32, 32), np.float32)
 model = OnnxRuntime().open(bundle, threads=2)
 threads = psutil.Process().num_threads()
-baseline = OnnxRuntime("staged").open(bundle, threads=2)
+baseline = OnnxRuntime(plan="staged").open(bundle, threads=2)
 assert model.describe()["plan"] == "fused", model.describe()
 assert model.describe()["threads"] == "2"
 executables = []

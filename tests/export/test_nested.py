@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,27 @@ def test_every_threshold_gives_the_exits_and_scores_of_the_staged_runtime(tmp_pa
             assert float(confidence) == pytest.approx(float((softmax / softmax.sum()).max()), rel=1e-5)
             seen.add(staged.exit)
     assert seen == {0, 1, 2, 3}
+
+
+def test_gates_as_inputs_give_every_route(tmp_path: Path) -> None:
+    bundle = open_bundle(both_bundle(tmp_path / "toy", channels=8, classes=4, size=16, exits=3))
+    backend = OnnxRuntime(plan="staged").open(bundle, 1)
+    model = nested(bundle, [0.6, 0.6], gates_as_inputs=True)
+    assert [value.name for value in model.graph.input] == [IMAGE, "keep0", "keep1", "keep2", "keep3"]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    seen = set()
+    for bits in itertools.product((False, True), repeat=4):
+        runtime = Runtime(
+            bundle.network, backend, Composed([Fixed("".join("01"[bit] for bit in bits)), Confidence(0.6)])
+        )
+        keep = {f"keep{gate}": np.array(bit) for gate, bit in enumerate(bits)}
+        for image in images()[:4]:
+            staged = runtime.infer(image)
+            scores, exit_, _ = session.run(list(OUTPUTS), {IMAGE: image, **keep})
+            assert int(exit_) == staged.exit
+            np.testing.assert_allclose(scores[0], staged.scores, rtol=1e-4, atol=1e-5)
+            seen.add(staged.exit)
+    assert len(seen) > 1
 
 
 def test_the_gates_are_those_of_a_route(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 import toys
 
 from edge.backends.activations import stated_ranges
-from edge.backends.onnxruntime.quantise import quantised, shared_places
+from edge.backends.int8 import shared_places
+from edge.backends.onnxruntime.quantise import quantised
 from edge.bundle import open_bundle, state_measured
 from export.quantize import Histogram, quantize
 

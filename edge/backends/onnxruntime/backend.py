@@ -14,6 +14,7 @@ from edge.backends.onnxruntime.cache import Cache, Remembered, cache_of
 from edge.backends.onnxruntime.chain import ChainCompiler
 from edge.backends.onnxruntime.fused import FusedCompiler, optimised_pieces
 from edge.backends.onnxruntime.process import Process, this_process
+from edge.backends.onnxruntime.providers import NAMES, Provider, ProviderCompiler, check_provider
 from edge.backends.onnxruntime.quantise import quantised
 from edge.backends.onnxruntime.verify import difference, difference_from_sample, sample
 from edge.network import Network, Segment
@@ -28,12 +29,17 @@ _VERIFIED = "verified against the plain chain"
 
 @dataclass(frozen=True, slots=True)
 class OnnxRuntime:
-    """Runs on the processor.
+    """Runs on the processor, or with `onnxruntime:cuda` and the like on a GPU.
 
     With the plan "fused" each segment is one session (or two to five where there are many routes, see `spans`), as fast
     as a static network; it is checked against "staged", one
     session per stage, before it is used, and gives way to it where it cannot be built or differs.
     """
+
+    provider: Provider = field(
+        default="cpu",
+        metadata={"help": "cpu, or on a GPU cuda, tensorrt or nv_tensorrt_rtx", "example": "onnxruntime:cuda"},
+    )
 
     plan: str = field(
         default="fused",
@@ -56,6 +62,10 @@ class OnnxRuntime:
     def __post_init__(self) -> None:
         if self.plan not in _PLANS:
             raise ValueError(f"plan={self.plan!r} is unknown: fused or staged, for example onnxruntime:plan=staged")
+        if self.provider not in NAMES:
+            raise ValueError(f"provider={self.provider!r} is unknown: {', '.join(NAMES)}, for example onnxruntime:cuda")
+        if self.provider != "cpu" and self.plan != "fused":
+            raise ValueError(f"provider={self.provider} takes each segment whole: leave out plan={self.plan}")
         if self.precision not in _PRECISIONS:
             raise ValueError(
                 f"precision={self.precision!r} is unknown: fp32 or int8, for example onnxruntime:precision=int8"
@@ -73,6 +83,11 @@ class OnnxRuntime:
         """
         process = this_process()
         process.use(threads)
+        if self.provider != "cpu":
+            # Before anything is read: most often it is this that is missing.
+            check_provider(process, self.provider)
+            on_device = ProviderCompiler(process, models.network, _stages(models, self.precision), self.provider)
+            return OpenedOnnxRuntime(process, on_device, self.precision, "asked for", "not used", self.provider)
         if self.plan == "staged":
             chain = _chain(process, _stages(models, self.precision))
             return OpenedOnnxRuntime(process, chain, self.precision, "asked for", "not used")
@@ -162,10 +177,17 @@ class OpenedOnnxRuntime:
     """ONNX Runtime with one network; `compiler` is None once it is closed."""
 
     def __init__(
-        self, process: Process, compiler: FusedCompiler | ChainCompiler, precision: str, why: str, cache: str
+        self,
+        process: Process,
+        compiler: FusedCompiler | ChainCompiler | ProviderCompiler,
+        precision: str,
+        why: str,
+        cache: str,
+        provider: Provider = "cpu",
     ) -> None:
         self._process, self._precision = process, precision
-        self.compiler: FusedCompiler | ChainCompiler | None = compiler
+        self._provider = provider
+        self.compiler: FusedCompiler | ChainCompiler | ProviderCompiler | None = compiler
         self._plan, self._why, self._cache = compiler.plan, why, cache
 
     def compile(self, segment: Segment) -> Executable:
@@ -177,6 +199,8 @@ class OpenedOnnxRuntime:
             raise BackendError("this backend was closed: open the network again")
         try:
             return self.compiler.compile(segment)
+        except BackendError:
+            raise
         except Exception as error:
             chain = ", ".join((*segment.stages, segment.head))
             raise BackendError(f"onnxruntime cannot build the segment {chain}: {_sentence(error)}") from error
@@ -189,6 +213,7 @@ class OpenedOnnxRuntime:
             "plan": self._plan,
             "why": self._why,
             "precision": self._precision,
+            "provider": self._provider,
             "cache": self._cache,
             "threads": str(self._process.threads),
         }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edge.backends.onnxruntime.compose import network_inputs
+from edge.backends.compose import network_inputs
 from edge.backends.onnxruntime.pieces import INPUT, Piece, Pieces
 from edge.backends.onnxruntime.process import Process
 from edge.backends.onnxruntime.weights import WeightPool

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends.base import Executable, Features
+from edge.backends.compose import compose, network_inputs
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.compose import compose, network_inputs
 from edge.backends.onnxruntime.cut import PLACEHOLDER_FILE, cut, optimise
 from edge.backends.onnxruntime.pieces import Pieces, join
 from edge.backends.onnxruntime.process import Process

@@ -64,10 +64,8 @@ class Process:
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
         options.log_severity_level = _LOG_ERRORS
         options.add_session_config_entry("session.use_env_allocators", "1")
-        if optimise and overflows(_cpuinfo()):
-            # Weights become uint8.  ONNX Runtime 1.32 does that on processors with VNNI too, where it takes 3 times as
-            # long and is of no use.
-            options.add_session_config_entry("session.x64quantprecision", "1")
+        if optimise:
+            keep_exact(options)
         # An arena never gives memory back: weights are kept out of it, so that those of a dropped session are freed.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         if self.threads == 1:
@@ -82,6 +80,14 @@ class Process:
         # Kept to fall back to other providers, of which there are none: the stages of a ResNet18 would be 45 MB.
         session._model_bytes = None
         return session
+
+
+def keep_exact(options: Any) -> None:
+    """Have int8 sums computed without overflow by a session that optimises its graph."""
+    if overflows(_cpuinfo()):
+        # Weights become uint8.  ONNX Runtime 1.32 does that on processors with VNNI too, where it takes 3 times as long
+        # and is of no use.
+        options.add_session_config_entry("session.x64quantprecision", "1")
 
 
 def overflows(cpuinfo: str) -> bool:

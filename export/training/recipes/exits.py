@@ -47,9 +47,9 @@ class Architecture:
     full_epochs: int
 
 
-RESNET56 = Architecture("resnet56", cifar_resnet.resnet56, cifar_resnet.PUBLISHED_EXITS, 12, 18)
-MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 12, 18)
-VGG16 = Architecture("vgg16", vgg.vgg16, vgg.PUBLISHED_EXITS, 10, 14)
+RESNET56 = Architecture("resnet56", cifar_resnet.resnet56, cifar_resnet.PUBLISHED_EXITS, 8, 12)
+MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 8, 12)
+VGG16 = Architecture("vgg16", vgg.vgg16, vgg.PUBLISHED_EXITS, 6, 10)
 
 
 @dataclass(frozen=True, slots=True)

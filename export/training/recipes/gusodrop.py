@@ -43,6 +43,9 @@ REINFORCEMENT = PolicyGradientOptions(
     target_entropy_bits=TARGET_ENTROPY_BITS,
     logit_decay=2e-4,
 )
+# The backbone has learned to live without blocks by then, and the policy what it can drop: nothing is held back, small
+# steps, and a wrong answer weighs more.
+_SECOND_REINFORCEMENT = replace(REINFORCEMENT, rate=1e-3, curriculum=0.0, disagreement_cost=14.0)
 POLICY_STEPS = 600
 
 
@@ -57,7 +60,8 @@ def _build(seed: int, quick: bool) -> Networks:
 
 def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
     """From the trained resnet18, without labels: the backbone at random depth; the policy by reinforcement, the
-    backbone frozen; both together; and the backbone on the routes of the finished policy."""
+    backbone frozen; both together; the backbone on the routes of that policy; and the policy once more by
+    reinforcement, since the backbone is now another."""
     student, policy, seed, quick = networks.gated, networks.policy, workshop.seed, workshop.quick
     assert policy is not None
     teacher = trained(resnet18_gtsrb, workshop, report).networks.gated.requires_grad_(False)
@@ -66,17 +70,11 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     images = signs.balanced
     distil = live_without_blocks(student, teacher, images, workshop, report)
     batch = 16 if quick else 128
-    policy_steps, joint_steps, settle_steps = (4, 4, 4) if quick else (POLICY_STEPS, *FINE_TUNING_STEPS)
+    joint_steps, settle_steps = (4, 4) if quick else FINE_TUNING_STEPS
     recalibration = Batches(images, 16 if quick else 256, seed, "recalibrate", augmentation=HARD_LIGHT)
 
     recalibrate(student, recalibration, from_policy(policy), 2 if quick else 16)
-    table = RouteTable(32 if quick else 2048, 32, student.gates)
-    rows = Batches(images, 16 if quick else 32, seed, "routes", augmentation=HARD_LIGHT)
-    run_phase(tabulate_phase("routes", student, table, rows), workshop.work, report)
-    adam = torch.optim.Adam(policy.parameters(), REINFORCEMENT.rate)
-    trials = TabledTrials(table, batch, seed)
-    phase = policy_gradient_phase(policy, adam, trials, body_shares(student), steps=policy_steps, options=REINFORCEMENT)
-    run_phase(phase, workshop.work, report)
+    _reinforce(policy, student, images, REINFORCEMENT, workshop, report)
 
     joint = GumbelOptions(
         batch=batch,
@@ -99,7 +97,33 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     )
     run_phase(phase, workshop.work, report)
     recalibrate(student, recalibration, routes, 2 if quick else 40)
+
+    _reinforce(policy, student, images, _SECOND_REINFORCEMENT, workshop, report, "-again")
+    recalibrate(student, recalibration, from_policy(policy), 2 if quick else 40)
     return signs.digests
+
+
+def _reinforce(
+    policy: DecisionNetwork,
+    student: GatedResNet,
+    images: Examples,
+    options: PolicyGradientOptions,
+    workshop: Workshop,
+    report: Report,
+    suffix: str = "",
+) -> None:
+    """The phases "routes" and "policy-gradient": the policy learns from a table of every route of the student."""
+    quick, seed = workshop.quick, workshop.seed
+    table = RouteTable(32 if quick else 2048, 32, student.gates)
+    rows = Batches(images, 16 if quick else 32, seed, f"routes{suffix}", augmentation=HARD_LIGHT)
+    run_phase(tabulate_phase(f"routes{suffix}", student, table, rows), workshop.work, report)
+    adam = torch.optim.Adam(policy.parameters(), options.rate)
+    trials = TabledTrials(table, 16 if quick else 128, seed)
+    shares, steps = body_shares(student), 4 if quick else POLICY_STEPS
+    phase = policy_gradient_phase(
+        f"policy-gradient{suffix}", policy, adam, trials, shares, steps=steps, options=options
+    )
+    run_phase(phase, workshop.work, report)
 
 
 def live_without_blocks(
@@ -130,7 +154,16 @@ gusodrop_gtsrb = Recipe(
     controller="gusodrop",
     draws=5,
     needs="the GTSRB training images",
-    phases=(*resnet18_gtsrb.phases, "depth", "routes", "policy-gradient", "joint", "settle"),
+    phases=(
+        *resnet18_gtsrb.phases,
+        "depth",
+        "routes",
+        "policy-gradient",
+        "joint",
+        "settle",
+        "routes-again",
+        "policy-gradient-again",
+    ),
     build=_build,
     train=_train,
     test=test_images,

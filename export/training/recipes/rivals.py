@@ -21,8 +21,8 @@ from export.training.recipes.resnet18 import PHASES, backbone, resnet18_gtsrb, t
 from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
 from export.training.routes import always
 
-# Of the routes that take no longer than `gusodrop`, the one that gives the full network's answer most often: for 94.6% of
-# the training images in the table of the phase "routes".
+# Of the routes that take no longer than `gusodrop`, the one that gives the full network's answer most often: for 94.6%
+# of the training images in the table of the phase "routes".
 ROUTE = "10110110"
 _QUICK_ROUTE = "10"
 
