@@ -38,12 +38,17 @@ class Order:
     batch: int = 64
 
     @property
+    def together(self) -> int:
+        """How many frames are crafted together: a batch, or all where the attack says that they share a change."""
+        return len(self.frames) if getattr(self.attack, "whole", False) else self.batch
+
+    @property
     def batches(self) -> int:
-        return -(-len(self.frames) // self.batch)
+        return -(-len(self.frames) // self.together)
 
     def rows(self, index: int) -> slice:
         """The frames of a batch."""
-        return slice(index * self.batch, min((index + 1) * self.batch, len(self.frames)))
+        return slice(index * self.together, min((index + 1) * self.together, len(self.frames)))
 
     def claim(self) -> dict[str, object]:
         """Everything that decides the bytes of a batch, but for the machine."""

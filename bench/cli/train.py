@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from export.training.recipe import Recipe
 
 _EXITS = "-exits-"
+_SURROGATE, _OF = "surrogate-", "-of-"
 
 EPILOG = """\
 examples:
   edgebench train resnet18-gtsrb --data ~/edgebench-data --work work --out resnet18
   edgebench train gusodrop-gtsrb --data ~/edgebench-data --work work --out gusodrop
   edgebench train sdn-vgg16-cifar10 --exits 1,3,5 --work work-cifar10 --out sdn
+  edgebench train surrogate-resnet56-of-sdn-vgg16-cifar10 --work work-cifar10 \\
+    --out surrogate
 
 A training that was stopped goes on from the last checkpoint in its work folder
 when the same command is given again, and ends with the same weights.
@@ -77,10 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
 def find_recipe(name: str) -> Recipe:
     """The recipe of this name, which may end in "-exits-1-3-5" where its exits can be moved.
 
+    "surrogate-resnet56-of-sdn-vgg16-cifar10" is the recipe resnet56-cifar10 on the answers of sdn-vgg16-cifar10.
+
     Raises:
         PluginError: there is no such recipe.
-        RequestError: it has no exits to move, or its network cannot have them there.
+        RequestError: it has no exits to move, its network cannot have them there, or it cannot learn those answers.
     """
+    if name.startswith(_SURROGATE):
+        return _surrogate(*name.removeprefix(_SURROGATE).partition(_OF)[::2])
     base, placed, exits = name.partition(_EXITS)
     recipe = registry.find("recipes", base)
     if not placed:
@@ -98,8 +105,28 @@ def find_recipe(name: str) -> Recipe:
         raise RequestError("usage", f"--exits of {base}: {error}") from error
 
 
+def _surrogate(own: str, target_name: str) -> Recipe:
+    from export.training.recipes.exits import ExitRecipe
+    from export.training.recipes.surrogate import surrogate_recipe
+
+    if not target_name:
+        hint = "Write surrogate-OWN-of-TARGET, for example surrogate-resnet56-of-sdn-vgg16-cifar10."
+        raise RequestError("usage", f"surrogate-{own} does not say of which network", hint)
+    target = find_recipe(target_name)
+    mine = find_recipe(f"{own}-{target.task}")
+    if not isinstance(target, ExitRecipe) or not isinstance(mine, ExitRecipe):
+        raise RequestError("usage", f"a surrogate of {target_name} is not on offer", "Name a network for photographs.")
+    try:
+        return surrogate_recipe(mine, target)
+    except ValueError as error:
+        raise RequestError("usage", str(error)) from error
+
+
 def is_recipe(name: str) -> bool:
     """Whether a recipe of this name, its exits moved or not, is on offer."""
+    if name.startswith(_SURROGATE):
+        own, _, target = name.removeprefix(_SURROGATE).partition(_OF)
+        return bool(own) and is_recipe(target)
     return name.partition(_EXITS)[0] in registry.names("recipes")
 
 

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from bench import registry
 from bench.cli.errors import RequestError
@@ -22,24 +18,6 @@ FAMILIES = [
     for network in ("resnet56", "mobilenet", "vgg16")
     for data in ("cifar10", "cifar100", "tiny-imagenet")
 ]
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    """A packed CIFAR-10 of noise."""
-    folder = tmp_path_factory.mktemp("photographs")
-    for name, count in (("train", 40), ("test-public", 12)):
-        tiles = np.random.default_rng(count).integers(0, 256, (count * 32, 32, 3), dtype=np.uint8)
-        encoded = io.BytesIO()
-        Image.fromarray(tiles).save(encoded, "WEBP", lossless=True, exact=True)
-        np.savez(
-            folder / f"cifar10-{name}.npz",
-            img_bytes=np.frombuffer(encoded.getvalue(), np.uint8),
-            img_offsets=np.array([0, len(encoded.getvalue())]),
-            n=np.int64(count),
-            y=(np.arange(count) % 10).astype(np.uint8),
-        )
-    return folder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,7 +32,7 @@ _LABEL_SMOOTHING = 0.05
 _HEADS_EPOCHS = 6
 _HEADS_RATE = 3e-3
 # A bundle's name has at most 64, and a quick one ends in -quick.
-_LONGEST_NAME = 58
+LONGEST_NAME = 58
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,14 @@ VGG16 = Architecture("vgg16", vgg.vgg16, vgg.PUBLISHED_EXITS, 6, 10)
 class ExitRecipe(Recipe):
     """A recipe whose exits can be moved: `placed(exits)` is the same with exits behind other blocks (None: it has none
     to move).  The name of what it gives ends in "-exits-1-3-5", and so do its files in a work folder.
+
+    `on(name, images)` is the same recipe, under another name and on other images than its `photographs` (None: it is
+    trained from a network).
     """
 
     placed: Callable[[tuple[int, ...]], ExitRecipe] | None = None
+    photographs: Photographs | None = None
+    on: Callable[[str, Photographs], ExitRecipe] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,11 @@ def joint_recipe(
     def placed(chosen: tuple[int, ...]) -> ExitRecipe:
         return joint_recipe(placed_name(name, chosen), architecture, photographs, chosen, weights)
 
-    return _recipe(name, architecture, photographs, exits, phases, train, placed if exits else None)
+    def on(name: str, other: Photographs) -> ExitRecipe:
+        return joint_recipe(name, architecture, other, exits, weights)
+
+    recipe = _recipe(name, architecture, photographs, exits, phases, train, placed if exits else None)
+    return replace(recipe, photographs=photographs, on=on)
 
 
 def heads_recipe(
@@ -199,8 +208,8 @@ def placed_name(name: str, exits: tuple[int, ...]) -> str:
         ValueError: it is too long to name a bundle.
     """
     placed = f"{name}-exits-{'-'.join(map(str, exits))}"
-    if len(placed) > _LONGEST_NAME:
-        raise ValueError(f"{len(exits)} exits are too many for a name of {_LONGEST_NAME} letters: choose fewer")
+    if len(placed) > LONGEST_NAME:
+        raise ValueError(f"{len(exits)} exits are too many for a name of {LONGEST_NAME} letters: choose fewer")
     return placed
 
 

@@ -11,6 +11,7 @@ import torch
 from bench.attacks.ball import OutsideError
 from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
+from bench.attacks.universal import Universal
 from bench.crafting import Order, craft, craft_batch
 
 pytestmark = pytest.mark.torch
@@ -109,3 +110,13 @@ def test_gradients_that_are_zero_are_reported_per_image(order):
     made = craft(replace(order, target=Target(blind), frames=order.frames[:3], labels=labels), report=steps.append)
     assert made.zero_gradients.tolist() == [2, 0, 0]
     assert steps[0].metrics == {"zero gradients": pytest.approx(1 / 3)}
+
+
+def test_frames_that_share_a_change_are_crafted_together(order):
+    shared = replace(order, attack=Universal(steps=2), spec="universal:steps=2")
+    assert (order.batches, shared.batches) == (3, 1)
+    made = craft(shared)
+    grey = np.all((order.frames > 10) & (order.frames < 245), axis=0)
+    changes = made.images[:, grey] - order.frames[:, grey] / np.float32(255)
+    np.testing.assert_allclose(changes, np.broadcast_to(changes[:1], changes.shape), atol=1e-6)
+    assert len(craft(replace(shared, attack=Universal(steps=2, share="image"))).images) == 7
