@@ -42,6 +42,7 @@ _CODES = {
     "GalleryError": "picture",
     "PictureError": "picture",
     "PluginError": "plugin",
+    "RecipeError": "usage",
     "RecordsError": "records",
     "RegionError": "roi",
     "SettingsError": "settings",
