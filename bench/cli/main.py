@@ -27,6 +27,7 @@ VERBS = {
     "devices": "show the board: what it is, and what its sensors say",
     "selftest": "check a backend on this machine, route by route",
     "policy": "show what a network's decision network does",
+    "robustness": "show how accurate networks stay under attack (needs torch)",
     "sweep": "show what every threshold of early exits leads to",
     "calibrate": "find thresholds of early exits for a target",
     "export": "write a trained network as a bundle (needs torch)",

@@ -1,0 +1,93 @@
+"""Beside what?  All attacks together, the network without its defence, and what else would defend it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.attacks.white_box import step_size
+from bench.robustness.checklist.base import Outcome, judged, missing, outdone
+from bench.robustness.laboratory import Laboratory, Variation
+
+_WORST_CASE_POINTS = 0.05
+_EFFECTIVE = 0.5
+_SAVING_LOST = 0.5
+
+
+def lost_saving(lab: Laboratory) -> Outcome:
+    """Images that make the policy keep all it can (the aim of ILFO, GradAuto and GradMDM), and what they cost."""
+    if not lab.draws_gates:
+        return missing("no gate saves anything")
+    target = lab.defence.target
+    made = _keep_all(lab)
+    with torch.no_grad():
+        clean, attacked = (float(target.keep(each).mean()) for each in (lab.images, made))
+    lost = (attacked - clean) / (1 - clean) if clean < 1 else 0.0
+    return judged(
+        lost <= _SAVING_LOST,
+        f"blocks kept {clean:.1%}, attacked {attacked:.1%}: {lost:.0%} of the saving lost; "
+        "in ms: edgebench latency --attack",
+    )
+
+
+def worst_case(lab: Laboratory) -> Outcome:
+    """Each image under the attack that is worst for it: chosen on half of the draws and scored on the others, or the
+    luck of the draws would be taken for strength."""
+    reference, every = lab.under(), [lab.under(attack) for attack in _attacks(lab)]
+    right = np.stack([(each.floats == each.labels) for each in every])
+    chosen = right[:, 0::2].mean(1).argmin(0)
+    held_out = right[:, 1::2] if right.shape[1] > 1 else right
+    worst = float(held_out.mean(1)[chosen, np.arange(len(lab.labels))].mean())
+    figure = f"worst of {len(every)} attacks for each image {worst:.1%}, reference {reference.accuracy:.1%}"
+    return judged(reference.accuracy - worst <= _WORST_CASE_POINTS, figure)
+
+
+def undefended(lab: Laboratory) -> Outcome:
+    """The same attack must break a network that nothing defends, or it shows nothing."""
+    other = lab.undefended or (lab.defence.full() if lab.draws_gates else None)
+    if other is None:
+        return missing("name an undefended network with --undefended")
+    clean, attacked = lab.clean(other).accuracy, lab.under(replace(lab.attack, gates="full"), on=other).accuracy
+    figure = f"undefended {clean:.1%}, attacked {attacked:.1%}; defended {lab.under().accuracy:.1%}"
+    return judged(attacked <= _EFFECTIVE * clean, figure)
+
+
+def adversarially_trained(lab: Laboratory) -> Outcome:
+    if lab.trained is None:
+        return missing("name an adversarially trained network with --trained")
+    other, defended = lab.under(replace(lab.attack, gates="full"), on=lab.trained), lab.under()
+    figure = f"adversarially trained {other.accuracy:.1%}, defended {defended.accuracy:.1%}"
+    return outdone([defended.right], other.right, figure)
+
+
+def _attacks(lab: Laboratory) -> list[Variation]:
+    """What the other items ran at this radius too, so that it costs nothing here."""
+    found: list[Variation] = [
+        lab.attack,
+        lab.one_step,
+        lab.noise,
+        replace(lab.attack, steps=2 * lab.attack.steps),
+        *(replace(lab.attack, loss=loss) for loss in ("ce", "dlr")),
+    ]
+    if lab.attack.norm == "linf":
+        found.append(lab.square)
+    if lab.draws_gates:
+        found += [
+            replace(lab.attack, gates=way) for way in ("straight-through", "soft", "detached", "full", "likeliest")
+        ]
+    return found
+
+
+def _keep_all(lab: Laboratory) -> Tensor:
+    """The images, changed within the ball by as many steps as the reference takes to raise all keep-probabilities."""
+    ball, length = lab.attack.ball, step_size(lab.attack.step, lab.attack.eps)
+    images = lab.images
+    current = ball.start(images, lab.generator())
+    for _ in range(lab.attack.steps):
+        current = current.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(lab.defence.target.keep(current).sum(), [current])
+        current = ball.project(current.detach() + length * ball.steepest(gradient), images)
+    return current

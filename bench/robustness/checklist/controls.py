@@ -1,0 +1,83 @@
+"""Is the attack at the end of its strength?  Controls that must be weaker, and efforts that must add nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from bench.attacks.pgd import PGD
+from bench.robustness.checklist.base import Outcome, judged, missing, outdone
+from bench.robustness.kept import Attacked
+from bench.robustness.laboratory import Laboratory, Rights, beats, may_beat
+from bench.robustness.radius import LEVELS
+
+_ONE_STEP_SHARE = 0.5
+_NEARLY_ZERO = 0.05
+
+
+def transferred(lab: Laboratory) -> Outcome:
+    """Examples of a network without the defence must not do more than those made against it."""
+    others: dict[str, Attacked] = {}
+    if lab.draws_gates:
+        for way, name in (("full", "full network"), ("likeliest", "likeliest route")):
+            others[name] = lab.under(replace(lab.attack, gates=way))
+    if lab.undefended is not None:
+        others["undefended"] = lab.under(replace(lab.attack, gates="full"), by=lab.undefended)
+    if not others:
+        return missing("there is nothing to transfer from: name an undefended network")
+    return _weaker(lab, others)
+
+
+def other_losses(lab: Laboratory) -> Outcome:
+    """A loss that is blind to the scale of the scores sees where cross-entropy has gone flat."""
+    return _weaker(lab, {loss: lab.under(replace(lab.attack, loss=loss)) for loss in ("ce", "dlr")})
+
+
+def score_based(lab: Laboratory) -> Outcome:
+    if lab.attack.norm != "linf":
+        return missing("square attacks in linf only")
+    return _weaker(lab, {f"square-{lab.square.queries}": lab.under(lab.square)})
+
+
+def random_noise(lab: Laboratory) -> Outcome:
+    return _weaker(lab, {f"best of {lab.noise.tries} random changes": lab.under(lab.noise)})
+
+
+def one_step(lab: Laboratory) -> Outcome:
+    """One step must be weaker than many; and a defence that has little more than that one step resists nothing."""
+    single, many = lab.under(lab.one_step), lab.under()
+    only_one = single.accuracy - many.accuracy > _ONE_STEP_SHARE * lab.clean().accuracy
+    figure = f"fgsm {single.accuracy:.1%}, pgd {many.accuracy:.1%}" + (": it resists one step only" if only_one else "")
+    return outdone([single.right], many.right, figure, but=only_one)
+
+
+def monotone(lab: Laboratory) -> Outcome:
+    radii = sorted({each / LEVELS for each in lab.levels if each > 0} | {lab.attack.eps})
+    curve: dict[Fraction, Rights] = {Fraction(0): lab.clean().right}
+    curve.update((eps, lab.under(_at(lab, eps)).right) for eps in radii)
+    farthest = lab.under(lab.overwhelming).accuracy
+    pairs = [(curve[near], curve[far]) for near in curve for far in curve if near < far]
+    figure = ", ".join(f"{float(eps * LEVELS):g}: {right.mean():.1%}" for eps, right in curve.items())
+    figure += f", any change: {farthest:.1%}"
+    if farthest > max(lab.chance, _NEARLY_ZERO) or any(beats(near, far) for near, far in pairs):
+        return judged(False, figure)
+    return Outcome("unclear" if any(may_beat(near, far) for near, far in pairs) else "pass", figure)
+
+
+def more_steps(lab: Laboratory) -> Outcome:
+    steps = 2 * lab.attack.steps
+    return _weaker(lab, {f"{steps} steps": lab.under(replace(lab.attack, steps=steps))})
+
+
+def _at(lab: Laboratory, eps: Fraction) -> PGD:
+    # A step that was given for the radius judged would not reach across a larger one.
+    step = None if lab.attack.step is None else lab.attack.step * eps / lab.attack.eps
+    return replace(lab.attack, eps=eps, step=step)
+
+
+def _weaker(lab: Laboratory, others: dict[str, Attacked]) -> Outcome:
+    """Pass if none of the others does more harm than the reference."""
+    reference = lab.under()
+    figure = ", ".join(f"{name} {attacked.accuracy:.1%}" for name, attacked in others.items())
+    rivals = (attacked.right for attacked in others.values())
+    return outdone(rivals, reference.right, f"{figure}, reference {reference.accuracy:.1%}")

@@ -1,0 +1,135 @@
+"""Is the randomness real, is it the defence's own, and was it averaged away?"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.policy import route_entropy_bits
+from bench.robustness.checklist.base import NOT_RANDOM, Outcome, judged, missing, outdone
+from bench.robustness.laboratory import Laboratory
+
+_PASSES = 5
+_LOGIT_CHANGE = 1e-4
+_LEAST_ENTROPY_BITS = 1.0
+_NEARLY_ZERO = 0.05
+
+
+def own_draws(lab: Laboratory) -> Outcome:
+    """Whoever seeds the global generators, as some attacks do, must not make a defence repeat itself."""
+    with _global_seed(1):
+        first = _passes(lab)
+    with _global_seed(1):
+        again = _passes(lab)
+    if not torch.equal(first, again):
+        return judged(True, "manual_seed does not repeat the answers")
+    with _global_seed(2):
+        if not torch.equal(first, _passes(lab)):
+            return judged(False, "manual_seed repeats the draws: they come from the global generator")
+    if lab.defence.claims_randomness:
+        return judged(False, "the defence is said to be random, and in eval mode no draw differs")
+    return missing("the defence draws nothing")
+
+
+def nondeterminism(lab: Laboratory) -> Outcome:
+    differs = _differs(_passes(lab), lab.targets)
+    if not lab.defence.claims_randomness:
+        return judged(not differs, "answers change though nothing is drawn" if differs else "deterministic, as stated")
+    if not differs:
+        return judged(False, f"{_PASSES} passes give the same answers")
+    if not lab.draws_gates:
+        return judged(True, f"{_PASSES} passes differ; nothing is known of the routes")
+    bits, seen = _routes(lab)
+    most = 2**lab.defence.target.gates
+    return judged(bits >= _LEAST_ENTROPY_BITS, f"{bits:.2f} bits a route, {seen} of {most} routes seen")
+
+
+def averaging(lab: Laboratory) -> Outcome:
+    if not lab.draws_gates:
+        return NOT_RANDOM
+    counts = [str(count) for count in lab.effort.curve] + (["exact"] if lab.enumerable else [])
+    curve = {count: lab.under(replace(lab.attack, eot=count)).right for count in counts}
+    figure = ", ".join(f"eot {count} {right.mean():.1%}" for count, right in curve.items())
+    return outdone(curve.values(), lab.under().right, figure)
+
+
+def fixed_route(lab: Laboratory) -> Outcome:
+    """With the dice taken away the attack must succeed, or it is the attack that fails and not the dice that help."""
+    if not lab.draws_gates:
+        return NOT_RANDOM
+    fixed = lab.defence.full()
+    attack = replace(lab.attack, gates="full")
+    here = lab.under(attack, on=fixed).accuracy
+    far = lab.under(replace(lab.overwhelming, gates="full"), on=fixed).accuracy
+    figure = f"all blocks kept: {here:.1%}, with any change allowed {far:.1%}"
+    return judged(min(here, far) <= _NEARLY_ZERO, figure)
+
+
+def steps_or_draws(lab: Laboratory) -> Outcome:
+    if not lab.draws_gates:
+        return NOT_RANDOM
+    averaged = lab.under()
+    longer = lab.under(replace(lab.attack, eot="1", steps=lab.attack.steps * lab.eot))
+    figure = f"pgd-{lab.attack.steps * lab.eot} {longer.accuracy:.1%}, eot {averaged.accuracy:.1%}, equal gradients"
+    return outdone([longer.right], averaged.right, figure)
+
+
+def gradient_path(lab: Laboratory) -> Outcome:
+    if not lab.draws_gates:
+        return NOT_RANDOM
+    found = {way: lab.under(replace(lab.attack, gates=way)) for way in ("straight-through", "soft", "detached")}
+    figure = ", ".join(f"{way} {attacked.accuracy:.1%}" for way, attacked in found.items())
+    return outdone((attacked.right for attacked in found.values()), lab.under().right, figure)
+
+
+@torch.no_grad()
+def _passes(lab: Laboratory) -> Tensor:
+    """The scores of as many passes, (passes, n, classes), from generators of the defence's own."""
+    passes = []
+    for _ in range(_PASSES):
+        generator = torch.Generator().manual_seed(secrets.randbits(63))
+        scores = lab.defence.target.outputs(lab.images, lab.defence.way, generator).scores
+        passes.append(lab.defence.output.answer(scores))
+    return torch.stack(passes)
+
+
+def _differs(passes: Tensor, labels: Tensor) -> bool:
+    """AutoAttack's flag: the number of right answers, or the normalised scores, change from pass to pass."""
+    right = (passes.argmax(2) == labels).sum(1)
+    scores = passes / passes.norm(dim=2, keepdim=True).clamp(min=torch.finfo(passes.dtype).tiny)
+    return bool((right != right[0]).any()) or bool(((scores - scores[0]).norm(dim=2) > _LOGIT_CHANGE).any())
+
+
+@torch.no_grad()
+def _routes(lab: Laboratory) -> tuple[float, int]:
+    """Mean entropy of an image's route in bits, and how many different routes were drawn."""
+    target, generator = lab.defence.target, lab.generator()
+    keep = target.keep(lab.images)
+    seen: set[tuple[bool, ...]] = set()
+    for _ in range(lab.draws):
+        gates = lab.defence.way.gates(keep, generator)
+        assert gates is not None, "a way that draws gives gates"
+        seen.update(map(tuple, gates.bool().tolist()))
+    return float(route_entropy_bits(keep.double().numpy()).mean()), len(seen)
+
+
+@contextmanager
+def _global_seed(seed: int) -> Iterator[None]:
+    """Inside, the generators that everybody shares begin at `seed`; afterwards they stand where they stood."""
+    python, array = random.getstate(), np.random.get_state()  # noqa: NPY002 (it is the global one that is asked about)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(array)  # noqa: NPY002

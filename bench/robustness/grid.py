@@ -1,0 +1,103 @@
+"""Accuracy over models, methods and radii."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.crafting import Order
+from bench.robustness.defence import Defence
+from bench.robustness.kept import Attacked, Kept
+from bench.robustness.radius import LEVELS, at_radius
+from bench.robustness.score import Score, scored
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One `model` under one `method` (or `CLEAN`) at one radius, `levels` of 255, whose whole spec is `spec`.
+
+    `floats` is the score of the images as they were crafted, `frames` that of the 8-bit frames.  Shares of images that
+    had a gradient of zero, or one that is not finite; gradients and queries spent on each image.
+    """
+
+    model: str
+    method: str
+    levels: Fraction
+    spec: str
+    floats: Score
+    frames: Score
+    zero_gradients: float = 0.0
+    non_finite_gradients: float = 0.0
+    gradients: int = 0
+    queries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is attacked: 8-bit `frames` (n, 3, h, w) with `labels` (n,), by `methods` (specs without a radius) at
+    radii of so many `levels` of 255, in batches drawn from `seed`; each is scored on `draws` fresh draws."""
+
+    frames: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    methods: Sequence[str]
+    levels: Sequence[Fraction]
+    seed: int = 0
+    batch: int = 64
+    draws: int = 20
+
+    @property
+    def radii(self) -> list[Fraction]:
+        """The levels above 0, smallest first."""
+        return sorted({each for each in self.levels if each > 0})
+
+    def order(self, defence: Defence, method: str, levels: Fraction) -> Order:
+        """What is to be crafted for one cell.
+
+        Raises:
+            PluginError, SpecError: see `at_radius`.
+        """
+        attack, spec = at_radius(method, levels / LEVELS)
+        return Order(
+            attack, spec, defence.target, defence.digest, self.frames, self.labels, seed=self.seed, batch=self.batch
+        )
+
+
+def cells(plan: Plan, defences: Sequence[Defence], kept: Kept) -> Iterator[Cell]:
+    """Every cell, as soon as it is finished; the clean images come first.
+
+    Raises:
+        OutOfTime: the budget of `kept` is spent: the cells given so far are whole.
+        ValueError: see `Kept.attacked`.
+    """
+    for defence in defences:
+        clean = kept.clean(plan.frames, plan.labels, defence, plan.draws)
+        yield _cell(defence, CLEAN, Fraction(0), CLEAN, clean)
+    for levels in plan.radii:
+        for method in plan.methods:
+            for defence in defences:
+                order = plan.order(defence, method, levels)
+                yield _cell(defence, method, levels, order.spec, kept.attacked(order, defence, plan.draws))
+
+
+def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: Attacked) -> Cell:
+    scores = (scored(attacked.floats, attacked.labels), scored(attacked.frames, attacked.labels))
+    made = attacked.adversarial
+    if made is None:
+        return Cell(defence.name, method, levels, spec, *scores)
+    return Cell(
+        defence.name,
+        method,
+        levels,
+        spec,
+        *scores,
+        zero_gradients=float((made.zero_gradients > 0).mean()),
+        non_finite_gradients=float((made.non_finite_gradients > 0).mean()),
+        gradients=int(made.gradients.max()),
+        queries=int(made.queries.max()),
+    )

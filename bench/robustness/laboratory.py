@@ -1,0 +1,174 @@
+"""Where the check list tries a defence: a few images, one reference attack, and its variations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.attacks.fgsm import FGSM
+from bench.attacks.pgd import PGD
+from bench.attacks.square import Square
+from bench.attacks.white_box import WhiteBox
+from bench.crafting import Order
+from bench.robustness.defence import Defence
+from bench.robustness.kept import Attacked, Kept
+from bench.robustness.noise import Noise
+from bench.robustness.radius import LEVELS
+from bench.spec import format_spec
+
+# Of each image, the share of draws in which it was answered rightly, (n,).
+Rights: TypeAlias = NDArray[np.float64]
+
+# The attacks that the items compare.
+Variation: TypeAlias = PGD | FGSM | Square | Noise
+
+# Two accuracies count as different from here on, if sampling does not explain it.
+POINTS = 0.02
+_STANDARD_ERRORS = 3
+_ROUTES_TO_ENUMERATE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a check list spends: draws of random changes, queries of Square, and the draws per gradient at which
+    the curve is taken; `exact` adds the expectation over all routes."""
+
+    noise: int = 100
+    queries: int = 200
+    curve: tuple[int, ...] = (1, 5, 10, 20)
+    exact: bool = True
+
+
+FULL, QUICK = Effort(), Effort(noise=10, queries=20, curve=(1, 2), exact=False)
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """A `defence`, 8-bit `frames` (n, 3, h, w) with `labels` (n,), and the reference `attack` at the radius judged.
+
+    `levels` are the radii of the curve, of 255.  `undefended` and `trained` (adversarially, at the same radius) are
+    what it is compared with, where there is such a network.
+    """
+
+    defence: Defence
+    frames: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    attack: PGD
+    kept: Kept
+    levels: Sequence[Fraction] = ()
+    undefended: Defence | None = None
+    trained: Defence | None = None
+    effort: Effort = FULL
+    draws: int = 20
+    seed: int = 0
+    batch: int = 64
+
+    def under(
+        self, attack: Variation | None = None, *, on: Defence | None = None, by: Defence | None = None
+    ) -> Attacked:
+        """What `on` (the defence) answers to images crafted on `by` (the same) with `attack` (the reference)."""
+        attack, on = attack or self.attack, on or self.defence
+        by = by or on
+        spec = format_spec(_NAMES[type(attack)], attack)
+        order = Order(attack, spec, by.target, by.digest, self.frames, self.labels, seed=self.seed, batch=self.batch)
+        return self.kept.attacked(order, on, self.draws)
+
+    def clean(self, on: Defence | None = None) -> Attacked:
+        """What `on` (the defence) answers to the clean images."""
+        return self.kept.clean(self.frames, self.labels, on or self.defence, self.draws)
+
+    @property
+    def images(self) -> Tensor:
+        """The clean images, (n, 3, h, w) in [0, 1]."""
+        return torch.from_numpy(self.frames).float() / 255.0
+
+    @property
+    def targets(self) -> Tensor:
+        """The labels, (n,)."""
+        return torch.from_numpy(self.labels)
+
+    @property
+    def draws_gates(self) -> bool:
+        """Whether the deployed controller draws gates, so that the ways through them matter."""
+        return self.defence.has_policy
+
+    @property
+    def enumerable(self) -> bool:
+        """Whether the expectation over all routes is worth its price."""
+        return self.effort.exact and self.draws_gates and self.defence.target.gates <= _ROUTES_TO_ENUMERATE
+
+    @property
+    def eot(self) -> int:
+        """Draws per gradient of the reference attack; routes, for the exact expectation."""
+        return 2**self.defence.target.gates if self.attack.eot == "exact" else int(self.attack.eot)
+
+    @property
+    def one_step(self) -> FGSM:
+        return FGSM(**self._shared())
+
+    @property
+    def noise(self) -> Noise:
+        return Noise(**{**self._shared(), "eot": "1"}, tries=self.effort.noise)
+
+    @property
+    def square(self) -> Square:
+        options = {**self._shared(), "eot": str(min(self.eot, 5)), "loss": "margin"}
+        options["gates"] = "detached" if self.draws_gates else self.attack.gates
+        return Square(**options, queries=self.effort.queries)
+
+    @property
+    def overwhelming(self) -> PGD:
+        """The reference at a radius that leads from any image to a plain grey one, which nobody can classify."""
+        _, channels, height, width = self.frames.shape
+        radius = Fraction(128, LEVELS)
+        if self.attack.norm == "l2":
+            radius *= int((channels * height * width) ** 0.5) + 1
+        return replace(self.attack, eps=radius, step=None, steps=max(self.attack.steps, 10))
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of always giving the same answer, the best one."""
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
+    def generator(self) -> torch.Generator:
+        """The attacks' own, from its beginning."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def _shared(self) -> dict[str, Any]:
+        return {field.name: getattr(self.attack, field.name) for field in fields(WhiteBox)}
+
+
+_NAMES: Mapping[type, str] = MappingProxyType({PGD: "pgd", FGSM: "fgsm", Square: "square", Noise: "noise"})
+
+
+def reference_attack(attack: object, eps: Fraction) -> PGD:
+    """PGD with the options that `attack` shares with it, at radius `eps`; as it comes where it shares none."""
+    names = {field.name for field in fields(PGD)}
+    if not isinstance(attack, WhiteBox) or isinstance(attack, Square):
+        return PGD(eps, eot="20")
+    shared = {field.name: getattr(attack, field.name) for field in fields(attack) if field.name in names}
+    return PGD(**{**shared, "eps": eps})
+
+
+def beats(first: Rights, second: Rights) -> bool:
+    """Whether accuracy under `first`, image by image, lies below that under `second` by more than 2 points and 3
+    standard errors of the difference: a check list makes dozens of comparisons, and none may fail by luck."""
+    error = float((second - first).std(ddof=1)) / len(first) ** 0.5 if len(first) > 1 else 0.0
+    return _lead(first, second) > max(POINTS, _STANDARD_ERRORS * error)
+
+
+def may_beat(first: Rights, second: Rights) -> bool:
+    """Whether it lies below by more than 2 points, be it by luck."""
+    return _lead(first, second) > POINTS
+
+
+def _lead(first: Rights, second: Rights) -> float:
+    return float((second - first).mean())

@@ -1,0 +1,186 @@
+"""Every planted defence is caught by the item that should catch it, and sound networks pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from broken_defences import (
+    CLASSES,
+    GlobalNoise,
+    Linear,
+    NoGradient,
+    NoiseInTraining,
+    OneStep,
+    RoundedInput,
+    ScaledSoftmax,
+    examples,
+)
+
+from bench.attacks.gates import Way
+from bench.attacks.pgd import PGD
+from bench.attacks.target import Target
+from bench.robustness.checklist import ITEMS, checked
+from bench.robustness.checklist.base import outdone
+from bench.robustness.defence import Defence
+from bench.robustness.kept import Kept
+from bench.robustness.laboratory import Effort, Laboratory
+
+pytestmark = pytest.mark.torch
+
+AMPLITUDES = 3 * list(range(1, 33, 2))
+ASK = {item.number: item.ask for item in ITEMS}
+
+
+def defence(network, *, is_random=False):
+    name = type(network).__name__ + str(getattr(network, "fragile", ""))
+    return Defence(Target(network.eval(), None, name), name, Way("full"), claims_randomness=is_random)
+
+
+def laboratory(network, amplitudes=AMPLITUDES, levels=8, **options):
+    frames, labels = examples(amplitudes)
+    return Laboratory(
+        defence(network, **options),
+        frames,
+        labels,
+        PGD(Fraction(levels, 255), steps=8),
+        Kept(draws_seed=1),
+        levels=[Fraction(levels, 2), Fraction(2 * levels)],
+        undefended=replace(defence(Linear(fragile=20.0)), digest="undefended"),
+        trained=defence(Linear()),
+        effort=Effort(noise=10, queries=40),
+    )
+
+
+def test_there_are_22_items_in_order():
+    assert [item.number for item in ITEMS] == list(range(1, 23))
+
+
+def test_a_sound_network_passes_everything_that_applies():
+    verdicts = {each.item.number: each.outcome for each in checked(laboratory(Linear()))}
+    waived = {number for number, outcome in verdicts.items() if outcome.verdict == "not applicable"}
+    assert waived == {2, 6, 7, 8, 9, 19}, "all that is about gates and draws, and nothing else"
+    assert {number: o for number, o in verdicts.items() if number not in waived and o.verdict != "pass"} == {}
+    # Right within a radius below its amplitude: 12 of the odd amplitudes up to 31 are above 8.
+    assert verdicts[5].figure.startswith("75.0% over 20 fresh draws")
+    assert verdicts[15].figure == "0: 100.0%, 4: 87.5%, 8: 75.0%, 16: 50.0%, any change: 0.0%"
+
+
+@pytest.mark.parametrize(
+    ("network", "items", "figure"),
+    [
+        (ScaledSoftmax, (11, 17, 18, 20), "dlr 75.0%"),
+        (RoundedInput, (17, 18), "images with a zero gradient 100.0%"),
+        (NoGradient, (17, 18), "images with a zero gradient 100.0%"),
+    ],
+)
+def test_gradients_that_are_hidden_are_missed(network, items, figure):
+    lab = laboratory(network())
+    found = {number: ASK[number](lab) for number in items}
+    assert {number: outcome.verdict for number, outcome in found.items()} == dict.fromkeys(items, "fail")
+    assert figure in found[items[0]].figure
+
+
+@pytest.mark.parametrize(
+    ("network", "items", "figure"),
+    [
+        (GlobalNoise, (2,), "manual_seed repeats the draws"),
+        (NoiseInTraining, (2, 3), "in eval mode no draw differs"),
+    ],
+)
+def test_randomness_that_is_none_is_seen_through(network, items, figure):
+    lab = laboratory(network(), is_random=True)
+    found = [ASK[number](lab) for number in items]
+    assert [each.verdict for each in found] == ["fail"] * len(items)
+    assert figure in found[0].figure
+
+
+def test_the_global_generators_are_left_as_they_were():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    ASK[2](laboratory(Linear()))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+
+
+def test_noise_that_nobody_speaks_of_is_told():
+    outcome = ASK[3](laboratory(GlobalNoise()))
+    assert (outcome.verdict, outcome.figure) == ("fail", "answers change though nothing is drawn")
+
+
+def test_resisting_one_step_is_not_enough():
+    lab = laboratory(OneStep(), amplitudes=[16] * 12, levels=32)
+    outcome = ASK[14](lab)
+    assert (outcome.verdict, outcome.figure) == ("fail", "fgsm 100.0%, pgd 0.0%: it resists one step only")
+
+
+def test_an_attack_that_gives_up_early_is_found_out():
+    lab = laboratory(Linear(), amplitudes=[5] * 16)
+    # Two steps of two levels move 3.5 of a radius of eight, from a random start; four move 6.
+    lab = replace(lab, attack=PGD(Fraction(8, 255), steps=2, step=Fraction(2, 255)))
+    assert {number: ASK[number](lab).verdict for number in (14, 16)} == {14: "fail", 16: "fail"}
+
+
+def test_an_undefended_network_that_stands_shows_a_weak_attack():
+    lab = replace(laboratory(Linear()), undefended=defence(Linear()))
+    assert ASK[21](lab).verdict == "fail"
+
+
+def test_less_than_adversarial_training_gives_is_a_failure():
+    lab = laboratory(Linear())
+    lab = replace(lab, defence=lab.undefended, trained=lab.defence)
+    assert ASK[22](lab).verdict == "fail"
+
+
+def test_too_few_images_leave_a_difference_unclear():
+    reference = np.array([1.0, 1.0, 1.0, 1.0])
+    rivals = {"pass": [1.0, 1.0, 1.0, 1.0], "unclear": [0.0, 1.0, 1.0, 1.0], "fail": [0.0, 0.0, 0.0, 0.0]}
+    for verdict, right in rivals.items():
+        assert outdone([np.array(right)], reference, "").verdict == verdict
+
+
+@pytest.fixture(scope="module")
+def gated():
+    """A narrow network with two gates, trained on adversarial examples and random routes, and its policy."""
+    from export.networks.policy import DecisionNetwork
+    from export.networks.resnet import GatedResNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network, policy = GatedResNet((8,), (2,), CLASSES), DecisionNetwork(2, initial_keep=0.7).requires_grad_(False)
+        policy.linear.weight.normal_(0.0, 0.1)
+        optimizer = torch.optim.Adam(network.parameters(), 0.01)
+        generator = np.random.default_rng(0)
+        for _ in range(40):
+            frames, labels = examples(generator.integers(4, 60, 32).tolist())
+            images, targets = torch.from_numpy(frames) / 255, torch.from_numpy(labels)
+            target = Target(network.eval(), policy.eval())
+            attack = PGD(Fraction(8, 255), steps=2, step=Fraction(8, 255))
+            made = attack.craft(target, images, targets, torch.Generator().manual_seed(1)).images
+            network.train()
+            scores = network.forward_sparse(made, torch.rand(len(made), 2) < 0.7)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(scores, targets).backward()
+            optimizer.step()
+    return network.eval().requires_grad_(False), policy.eval().requires_grad_(False)
+
+
+@pytest.mark.slow
+def test_a_sound_random_defence_passes(gated):
+    network, policy = gated
+    frames, labels = examples(list(range(4, 60, 3)))
+    defended = Defence(Target(network, policy, "gated"), "gated", claims_randomness=True)
+    lab = Laboratory(
+        defended,
+        frames,
+        labels,
+        PGD(Fraction(8, 255), steps=12, eot="exact"),
+        Kept(draws_seed=1),
+        undefended=defence(Linear(fragile=20.0)),
+        effort=Effort(noise=5, queries=20, curve=(1,)),
+    )
+    verdicts = {each.item.number: each.outcome for each in checked(lab)}
+    assert {number: outcome for number, outcome in verdicts.items() if outcome.verdict == "fail"} == {}
+    assert [number for number, outcome in verdicts.items() if outcome.verdict == "not applicable"] == [22]
