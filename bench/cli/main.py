@@ -28,6 +28,7 @@ VERBS = {
     "selftest": "check a backend on this machine, route by route",
     "policy": "show what a network's decision network does",
     "robustness": "show how accurate networks stay under attack (needs torch)",
+    "reproduce": "the tables of a paper on dynamic networks again (needs torch)",
     "sweep": "show what every threshold of early exits leads to",
     "calibrate": "find thresholds of early exits for a target",
     "export": "write a trained network as a bundle (needs torch)",
