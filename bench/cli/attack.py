@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.cli.arguments import region, seed, whole
 from bench.cli.bundling import need_torch
+from bench.cli.cluster import add_cluster_argument, batches, check_cluster
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -58,11 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="frames crafted together (default %(default)s)")
     add("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
+    add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
 
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
+    check_cluster(arguments)
     _check_place(arguments.out, arguments.overwrite)
     import torch
 
@@ -73,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = open_bundle(model_folder(arguments.model))
     source, source_spec = make("sources", arguments.source)
     work = arguments.work or arguments.out.with_name(arguments.out.name + ".work")
-    with closing(source), progress() as show:
+    with closing(source), batches(arguments) as made, progress() as show:
         wanted = Wanted(
             bundle,
             attack,
@@ -87,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.floats,
         )
         try:
-            stream = write_stream(arguments.out, wanted, read_frames(wanted, source, show), work, show)
+            stream = write_stream(arguments.out, wanted, read_frames(wanted, source, show), work, show, made)
         except ValueError as error:
             raise RequestError("attack", str(error)) from error
         except KeyboardInterrupt:

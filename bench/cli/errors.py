@@ -38,6 +38,7 @@ class RequestError(Exception):
 _CODES = {
     "BackendError": "backend",
     "BundleError": "bundle",
+    "ClusterError": "ray",
     "DeviceLostError": "device",
     "GalleryError": "picture",
     "PictureError": "picture",

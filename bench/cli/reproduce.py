@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.arguments import duration, named_folder, seed, whole
 from bench.cli.bundling import blaming_the_request, data_folder, need_torch
+from bench.cli.cluster import add_cluster_argument, batches, check_cluster
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -74,12 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
     add("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
+    add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
     add("--picture", type=Path, metavar="FILE", help="draw it: .png, .svg or .pdf (default: in --out, with matplotlib)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
+    check_cluster(arguments)
     check_picture(arguments.picture)
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "work").is_dir())):
@@ -112,7 +115,7 @@ def _reproduced(arguments: argparse.Namespace, data: Path) -> Reproduction:
     budget_s = arguments.budget or (_QUICK_BUDGET_S if arguments.quick else None)
     work = arguments.out / "work"
     work.mkdir(parents=True, exist_ok=True)
-    with progress() as show, blaming_the_request():
+    with batches(arguments) as made, progress() as show, blaming_the_request():
         laboratory = Laboratory(
             _opener(arguments),
             _images(data),
@@ -122,6 +125,7 @@ def _reproduced(arguments: argparse.Namespace, data: Path) -> Reproduction:
             arguments.batch,
             None if budget_s is None else time.monotonic() + budget_s,
             show,
+            made,
         )
         try:
             return reproduce(study, laboratory, subjects)

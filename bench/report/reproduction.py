@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from bench.report.lines import Line
-from bench.reproduce.findings import Claim, Distribution, Figure, Reproduction, Unit, Verdict
+from bench.reproduce.findings import Claim, Distribution, Figure, NotRun, Reproduction, Unit, Verdict
 from bench.summary import Estimate
 
 _WIDTH = 80
@@ -88,9 +88,12 @@ def _claims(claims: Sequence[Claim]) -> list[Line]:
     return lines
 
 
-def _not_run(names: Sequence[str]) -> list[Line]:
-    lines: list[Line] = [((f"not run: {len(names)} of the table's parts", "bad"),)] if names else []
-    return lines + [line for name in names for line in _wrapped(name, "  ", "dim")]
+def _not_run(left_out: Sequence[NotRun]) -> list[Line]:
+    lines: list[Line] = [((f"not run: {len(left_out)} of the table's parts", "bad"),)] if left_out else []
+    for reason in dict.fromkeys(each.reason for each in left_out):
+        lines += _wrapped(reason, "  ", "")
+        lines += _wrapped("; ".join(each.cell for each in left_out if each.reason == reason), "    ", "dim")
+    return lines
 
 
 def _wrapped(text: str, indent: str, style: str) -> list[Line]:

@@ -84,6 +84,14 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRun:
+    """A cell that was left out, and why."""
+
+    cell: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reproduction:
     """A table again: `study` is its name, `settings` what was decided where the paper leaves it open."""
 
@@ -92,7 +100,7 @@ class Reproduction:
     settings: tuple[str, ...]
     findings: Findings
     claims: tuple[Claim, ...]
-    not_run: tuple[str, ...]
+    not_run: tuple[NotRun, ...]
 
 
 def joined(parts: Sequence[Findings]) -> Findings:
@@ -143,10 +151,11 @@ def document(reproduction: Reproduction) -> dict[str, Any]:
     found = reproduction.findings
     return {
         "schema": 1,
-        **{name: getattr(reproduction, name) for name in ("study", "title", "settings", "not_run")},
+        **{name: getattr(reproduction, name) for name in ("study", "title", "settings")},
         "figures": [{**asdict(each), "agrees": each.agrees} for each in found.figures],
         "distributions": [asdict(each) for each in found.distributions],
         "claims": [asdict(each) for each in reproduction.claims],
+        "not_run": [asdict(each) for each in reproduction.not_run],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.reproduce.findings import Cell, Claim, Findings, Reproduction, joined
+from bench.reproduce.findings import Cell, Claim, Findings, NotRun, Reproduction, joined
 from bench.reproduce.laboratory import Effort, Laboratory, Missing, OutOfTime
 from bench.reproduce.paper import Pair
 
@@ -43,7 +43,7 @@ def reproduce(study: Study, laboratory: Laboratory, subjects: Subjects) -> Repro
     left_out = [(name, result) for name, result in results if not isinstance(result, Findings)]
     if left_out and all(isinstance(result, Missing) for _, result in results):
         raise left_out[0][1]
-    not_run = tuple(f"{name}: {reason}" for name, reason in left_out)
+    not_run = tuple(NotRun(name, str(reason)) for name, reason in left_out)
     found = joined(parts)
     settings = tuple(study.settings(laboratory.effort))
     return Reproduction(study.name, study.title, settings, found, tuple(study.claims(found)), not_run)
