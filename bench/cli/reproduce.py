@@ -174,8 +174,8 @@ def _opener(arguments: argparse.Namespace) -> Callable[[str], Network]:
         elif name in shipped() or Path(name).is_dir():
             folder = model_folder(name)
         else:
-            where = "" if own is None else f" nor in {arguments.bundles}"
-            raise Missing(f"{name} is neither shipped{where}: edgebench train {name}, and name its --bundles folder")
+            where = "not shipped" if own is None else f"neither shipped nor in {arguments.bundles}"
+            raise Missing(f"{name} is {where}: edgebench train {name}, and name its folder with --bundles")
         bundle = open_bundle(folder)
         costs = PathCosts.of(bundle.network)
         shares = tuple(costs.share("1" * costs.gates, index) for index in range(len(bundle.network.exits)))
