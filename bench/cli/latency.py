@@ -296,6 +296,8 @@ def _contender(
     except ValueError as error:
         raise RequestError("controller", str(error)) from error
     opened.enter_context(closing(contender.runtime))
+    for remark in getattr(contender.runtime.backend, "remarks", list)():
+        note(f"note: {remark}")
     return contender
 
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             # Before the training: hours later is no time to find that the test images are not there.
             test = recipe.test(data)
             result = trained(recipe, Workshop(data, arguments.work, arguments.seed, arguments.quick), show)
-        delivery = delivered(result, test, arguments, show)
+        delivery = delivered(result, data, test, arguments, show)
     return show_delivery(delivery, arguments)
 
 

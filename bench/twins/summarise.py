@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.exits.efficacy import efficacy
 from bench.frames import MISSING, FrameTable
 from bench.statistics.bootstrap import (
     change_estimate,
@@ -151,13 +152,11 @@ def efficacy_of_frames(
 
     Their means are the efficacies; the second is None for a network with gates, or one exit.
     """
-    of_path = {path: costs.share(*path) for path in set(paths)}
-    step = np.array([1 - of_path[path] for path in paths])
     if costs.gates or len(costs.exits) < 2:
-        return step, None
-    shares = np.array([0.0, *(costs.share("", index) for index in range(len(costs.exits)))])
-    exits = np.array([exit_ for _, exit_ in paths])
-    return step, 1 - (shares[exits] + shares[exits + 1]) / 2
+        of_path = {path: costs.share(*path) for path in set(paths)}
+        return np.array([1 - of_path[path] for path in paths]), None
+    found = efficacy([exit_ for _, exit_ in paths], [costs.share("", index) for index in range(len(costs.exits))])
+    return found.step, found.trapezoid
 
 
 def _efficacies(frames: FrameTable, answered: Rows, costs: PathCosts | None) -> tuple[Estimate | None, Estimate | None]:

@@ -233,12 +233,12 @@ def test_the_names_of_known_errors_are_those_of_the_layers() -> None:
     from bench.spec import SpecError
     from devices.boards.settings import SettingsError
     from devices.sources.base import SourceError
-    from edge.backends.base import BackendError
+    from edge.backends.base import BackendError, DeviceLostError
     from edge.bundle import BundleError as OfBundle
     from edge.preprocess import RegionError
 
     layers = {OfBundle, SourceError, BackendError, RecordsError, SpecError, PluginError, PictureError, RegionError}
-    layers |= {GalleryError, SettingsError}
+    layers |= {DeviceLostError, GalleryError, SettingsError}
     assert {layer.__name__ for layer in layers} == set(_CODES)
 
 

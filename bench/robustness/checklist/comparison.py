@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bench.attacks.white_box import step_size
+from bench.attacks.depth import Depth, gate_shares
 from bench.robustness.checklist.base import Outcome, judged, missing, outdone
 from bench.robustness.laboratory import Laboratory, Variation
 
@@ -21,14 +20,16 @@ def lost_saving(lab: Laboratory) -> Outcome:
     """Images that make the policy keep all it can (the aim of ILFO, GradAuto and GradMDM), and what they cost."""
     if not lab.draws_gates:
         return missing("no gate saves anything")
-    target = lab.defence.target
-    made = _keep_all(lab)
+    target, reference = lab.defence.target, lab.attack
+    attack = Depth(reference.eps, reference.norm, reference.steps, reference.step, start=reference.start)
+    made = attack.craft(target, lab.images, lab.targets, lab.generator()).images
+    shares = gate_shares(target)
     with torch.no_grad():
-        clean, attacked = (float(target.keep(each).mean()) for each in (lab.images, made))
+        clean, attacked = (float((target.keep(each) @ shares).mean()) for each in (lab.images, made))
     lost = (attacked - clean) / (1 - clean) if clean < 1 else 0.0
     return judged(
         lost <= _SAVING_LOST,
-        f"blocks kept {clean:.1%}, attacked {attacked:.1%}: {lost:.0%} of the saving lost; "
+        f"of the blocks' cost {clean:.1%} runs, attacked {attacked:.1%}: {lost:.0%} of the saving lost; "
         "in ms: edgebench latency --attack",
     )
 
@@ -79,15 +80,3 @@ def _attacks(lab: Laboratory) -> list[Variation]:
             replace(lab.attack, gates=way) for way in ("straight-through", "soft", "detached", "full", "likeliest")
         ]
     return found
-
-
-def _keep_all(lab: Laboratory) -> Tensor:
-    """The images, changed within the ball by as many steps as the reference takes to raise all keep-probabilities."""
-    ball, length = lab.attack.ball, step_size(lab.attack.step, lab.attack.eps)
-    images = lab.images
-    current = ball.start(images, lab.generator())
-    for _ in range(lab.attack.steps):
-        current = current.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(lab.defence.target.keep(current).sum(), [current])
-        current = ball.project(current.detach() + length * ball.steepest(gradient), images)
-    return current

@@ -10,6 +10,7 @@ import pytest
 import torch
 from broken_defences import (
     CLASSES,
+    GREY,
     GlobalNoise,
     Linear,
     NoGradient,
@@ -126,6 +127,22 @@ def test_an_attack_that_gives_up_early_is_found_out():
 def test_an_undefended_network_that_stands_shows_a_weak_attack():
     lab = replace(laboratory(Linear()), undefended=defence(Linear()))
     assert ASK[21](lab).verdict == "fail"
+
+
+@pytest.mark.parametrize(("slope", "verdict", "lost"), [(0.0, "pass", "0%"), (1000.0, "fail", "89%")])
+def test_a_policy_that_an_image_can_talk_into_keeping_everything_saves_nothing(slope, verdict, lost):
+    from export.networks.resnet import GatedResNet
+
+    class Brightness(torch.nn.Module):
+        """Keeps one block in ten of an image that is darker than the grey of the examples and one level."""
+
+        def forward(self, images):
+            share = torch.sigmoid(slope * (images.mean((1, 2, 3)) - (GREY + 1) / 255))
+            return (0.1 + 0.8 * share).unsqueeze(1).expand(-1, 2)
+
+    target = Target(GatedResNet((4,), (2,), CLASSES).eval(), Brightness(), "gated")
+    outcome = ASK[19](replace(laboratory(Linear()), defence=Defence(target, "gated")))
+    assert (outcome.verdict, f": {lost} of the saving lost" in outcome.figure) == (verdict, True), outcome.figure
 
 
 def test_less_than_adversarial_training_gives_is_a_failure():
