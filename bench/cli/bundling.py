@@ -47,15 +47,24 @@ def prepare(arguments: argparse.Namespace) -> None:
     Raises:
         RequestError: it would.
     """
-    for package in ("torch", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            hint = 'Install it with pip install "edgebench[export]".'
-            raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)
+    need_torch()
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
     import torch
 
     torch.set_num_threads(arguments.threads)
+
+
+def need_torch() -> None:
+    """Refuse where torch, or what brings its networks to a board, is missing.
+
+    Raises:
+        RequestError: it is.
+    """
+    for package in ("torch", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            hint = 'Install it with pip install "edgebench[export]".'
+            raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)
 
 
 @contextmanager

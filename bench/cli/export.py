@@ -16,7 +16,7 @@ from bench.cli.bundling import (
 from bench.cli.engines import add_engine_arguments, build_engines
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
-from bench.cli.train import find_recipe, is_recipe
+from bench.recipes import find_recipe, is_recipe
 
 EPILOG = """\
 examples:

@@ -55,6 +55,12 @@ def test_a_command_of_readme_works(edgebench, tmp_path: Path, command: str) -> N
         words += ["--frames", "30"]
     if "recorded://clip" in words:
         assert edgebench("record", "--source", "synthetic://gtsrb", "--frames", "30", "--out", "clip").status == 0
+    if "recorded://s.npz" in words:
+        pytest.importorskip("torch")
+        assert (
+            edgebench("attack", "--model", "gusodrop", "--method", "fgsm", "--frames", "4", "--out", "s.npz").status
+            == 0
+        )
     if verb == "report":
         assert edgebench("latency", "--model", "gusodrop", "--frames", "30", "--out", "RUN").status == 0
     ended = edgebench(verb, *words)
