@@ -64,8 +64,8 @@ $(OLDEST)/installed: pyproject.toml Makefile
 PYTHON_OLDEST ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) $(shell command -v python3.10) $(PYTHON))
 
 # The main job on 64-bit Arm, emulated; says so and passes where no Arm user space can be had.
-aarch64: $(TEST)/installed
-	PYTHON=$(CURDIR)/$(TEST)/bin/python scripts/aarch64/check .aarch64
+aarch64: $(VENV)/installed
+	PYTHON=$(CURDIR)/$(VENV)/bin/python scripts/aarch64/check .aarch64
 
 format: $(TEST)/installed
 	$(TEST)/bin/ruff check --fix .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -91,12 +91,26 @@ class Crafting:
 
 
 Report: TypeAlias = Callable[[Crafting], None]
+# Makes the batches of these numbers, and gives each with its number when it is finished, in any order.
+Batches: TypeAlias = Callable[[Order, Sequence[int]], Iterator[tuple[int, Adversarial]]]
 
 
-def craft(order: Order, work: Path | None = None, report: Report = lambda step: None) -> Adversarial:
+def one_after_another(order: Order, indices: Sequence[int]) -> Iterator[tuple[int, Adversarial]]:
+    """The batches of these numbers, made here, in turn."""
+    for index in indices:
+        yield index, craft_batch(order, index)
+
+
+def craft(
+    order: Order,
+    work: Path | None = None,
+    report: Report = lambda step: None,
+    batches: Batches = one_after_another,
+) -> Adversarial:
     """Craft every batch that is not finished in the folder `work` yet, which makes it resumable, and give them all.
 
-    A batch depends on its own number and never on what was crafted before it, so that any process may make it.
+    A batch depends on its own number and never on what was crafted before it, so that any process may make it; where
+    they are made is up to `batches`.
 
     Raises:
         ValueError: there are no frames, `work` holds batches of another order or damaged ones, or the target does not
@@ -108,22 +122,19 @@ def craft(order: Order, work: Path | None = None, report: Report = lambda step: 
     if work is not None:
         _claim(order, work)
     paths = [None if work is None else work / f"batch-{index:06d}.npz" for index in range(order.batches)]
-    missing = [index for index, path in enumerate(paths) if path is None or not path.exists()]
+    parts = {index: _load(path) for index, path in enumerate(paths) if path is not None and path.exists()}
+    missing = [index for index in range(order.batches) if index not in parts]
     steps = sum(len(order.labels[order.rows(index)]) for index in missing)
-    began, step, parts = time.monotonic(), 0, []
-    for index, path in enumerate(paths):
-        if path is not None and path.exists():
-            parts.append(_load(path))
-            continue
-        part = craft_batch(order, index)
-        if path is not None:
+    began, step = time.monotonic(), 0
+    for index, part in batches(order, missing):
+        parts[index] = part
+        if (path := paths[index]) is not None:
             _save(part, path)
-        parts.append(part)
         step += len(part.images)
         silent = float(np.mean(part.zero_gradients > 0))
         metrics = {"zero gradients": silent} if silent else {}
         report(Crafting(step, steps, time.monotonic() - began, order.spec, metrics))
-    return _joined(parts)
+    return _joined([parts[index] for index in range(order.batches)])
 
 
 def craft_batch(order: Order, index: int) -> Adversarial:
@@ -158,7 +169,8 @@ _NAMES = tuple(each.name for each in fields(Adversarial))
 def _claim(order: Order, work: Path) -> None:
     """Write the order into the work folder, or refuse a folder with another one."""
     path, claim = work / "crafting.json", order.claim()
-    if not path.exists():
+    # Nothing is lost where an order failed before its first batch.
+    if not path.exists() or next(work.glob("batch-??????.npz"), None) is None:
         work.mkdir(parents=True, exist_ok=True)
         _replace(path, json.dumps(claim, indent=2).encode())
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from edge.runtime import Runtime
 from export.onnx.stages import export_stages
 from export.onnx.verify import Verification, routes_to_verify, verify
 from export.onnx.write import write_stages
+from export.quantize import IMAGES, quantize
 from export.training.examples import Examples
 from export.training.loop import Progress
 from export.training.recipe import Report, Trained, examples_digest
@@ -34,6 +35,7 @@ from export.training.recipe import Report, Trained, examples_digest
 _RENDERED_IMAGES = 2000
 _VERIFIED_IMAGES = 64
 _QUICK_IMAGES = 64
+_QUICK_RANGE_IMAGES = 8
 _REPORT_EVERY = 50
 
 
@@ -45,43 +47,66 @@ class Delivery:
     verification: Verification | None
 
 
+def images_for_ranges(result: Trained, data: Path) -> Examples:
+    """Images, spread over the training set, to measure the ranges of activations on.
+
+    Raises:
+        FileNotFoundError: the data folder holds no training images.
+        ValueError: they are damaged.
+    """
+    return _evenly(result.recipe.training_images(data), _QUICK_RANGE_IMAGES if result.quick else IMAGES)
+
+
 def deliver(
     result: Trained,
     folder: Path,
     *,
+    for_ranges: Examples | None,
     test: Examples | None,
     verified: bool,
     threads: int,
     overwrite: bool,
     report: Report,
 ) -> Delivery:
-    """Write the bundle, then state the accuracy of what was stored, then compare it with torch if asked.
+    """Write the bundle, with the ranges that int8 needs, then state the accuracy of what was stored, then compare it
+    with torch if asked.
 
-    Without `test` images the accuracy stays unstated, and rendered images are compared, or noise where none can be
-    rendered.
+    Without images `for_ranges` the bundle runs in float32 only.  Without `test` images the accuracy stays unstated, and
+    rendered images are compared, or noise where none can be rendered.
 
     Raises:
         BundleError: the folder exists and `overwrite` is not set.
     """
     report(Progress("exporting", 0, 1, 0.0, {}))
     began = monotonic()
-    bundle = _write(result, folder, test, overwrite)
+    bundle = _write(result, folder, for_ranges, test, overwrite)
     report(Progress("exporting", 1, 1, monotonic() - began, {}))
+    if for_ranges is not None:
+        preprocess = _preprocessor(bundle)
+        tensors = [preprocess(image) for image in _arrays(for_ranges)[0]]
+        bundle = quantize(folder, tensors, threads, _telling("calibrating", report))
     render = result.recipe.rendered_test
     rendered = None if render is None else render(_QUICK_IMAGES if result.quick else _RENDERED_IMAGES)
     if test is not None:
-        bundle = state_measured(folder, _measure(result, bundle, test, rendered, threads, report))
+        shown = _evenly(test, _QUICK_IMAGES) if result.quick else test
+        measured = _measure(result, bundle, shown, rendered, threads, report)
+        if for_ranges is not None:
+            measured = replace(measured, int8=_in_int8(result, bundle, shown, threads, report))
+        bundle = state_measured(folder, measured)
     if not verified:
         return Delivery(bundle, None)
     images = test or rendered or _noise(bundle.manifest.input_shape)
     return Delivery(bundle, _verify(result, bundle, _evenly(images, _VERIFIED_IMAGES), threads, report))
 
 
-def _write(result: Trained, folder: Path, test: Examples | None, overwrite: bool) -> Bundle:
+def _write(
+    result: Trained, folder: Path, for_ranges: Examples | None, test: Examples | None, overwrite: bool
+) -> Bundle:
     recipe = result.recipe
     digests = dict(result.data_digests)
-    if test is not None:
-        digests[f"{recipe.task}/test"] = examples_digest(test)
+    for use, examples in (("ranges", for_ranges), ("test", test)):
+        if examples is not None:
+            digests[f"{recipe.task}/{use}"] = examples_digest(examples)
     versions = {package: version(package) for package in ("edgebench", "numpy", "onnx", "onnxscript")}
     option, suffix = (" --quick", "-quick") if result.quick else ("", "")
     return write_stages(
@@ -105,8 +130,6 @@ def _measure(
     result: Trained, bundle: Bundle, test: Examples, rendered: Examples | None, threads: int, report: Report
 ) -> Measured:
     """The accuracy on the kinds of images there are, with the bundle's own controller and seeded gates."""
-    if result.quick:
-        test = _evenly(test, _QUICK_IMAGES)
     controller, _ = make("controllers", bundle.manifest.controllers.default)
     backend = OnnxRuntime().open(bundle, threads)
     runtime = Runtime(bundle.network, backend, controller, random=GateRandom(result.seed))
@@ -125,6 +148,18 @@ def _measure(
             more=more,
             exits=_exits(result, bundle, backend, test, report) if len(bundle.network.exits) > 1 else (),
         )
+    finally:
+        runtime.close()
+
+
+def _in_int8(result: Trained, bundle: Bundle, test: Examples, threads: int, report: Report) -> Accuracy:
+    """As the accuracy in float32, with the same draws of the gates where the policy's probabilities are the same."""
+    controller, _ = make("controllers", bundle.manifest.controllers.default)
+    backend = OnnxRuntime(precision="int8").open(bundle, threads)
+    runtime = Runtime(bundle.network, backend, controller, random=GateRandom(result.seed))
+    try:
+        found = _accuracy(runtime, bundle, test, result.recipe.draws, "measuring int8", report)
+        return Accuracy(found.value, found.low, found.high)
     finally:
         runtime.close()
 

@@ -151,7 +151,7 @@ def table(taxes: Sequence[ExitTax]) -> Iterator[str]:
 
 def untrained(recipe_name: str, folder: Path, *, quick: bool) -> Path:
     """The network of a recipe with random weights, as a bundle."""
-    from bench.cli.train import find_recipe
+    from bench.recipes import find_recipe
     from edge.bundle import Provenance, Task
     from export.onnx.stages import export_stages
     from export.onnx.write import write_stages

@@ -5,7 +5,7 @@
 Needs torch with CUDA, pycuda and cuda-python.  Weights are random: this is about the layer, not about accuracy.
 Checked first: every route and exit, in graphs and without, against the same modules in float64.  Then timed in turn
 (A B, B A, ...): routes as graphs of stages beside one static graph of the same route, and the ways of deciding exits.
-ONNX Runtime's CUDA provider is beside them where it is installed.
+Where ONNX Runtime has its CUDA provider, the shipped `gusodrop` is checked and timed on it in the same way.
 """
 
 from __future__ import annotations
@@ -22,12 +22,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.selftest import deviations, route_times
 from edge.backends.cuda.backend import OpenedCuda
 from edge.backends.cuda.device import Stream
 from edge.backends.cuda.opening import open_network
 from edge.backends.cuda.options import CudaOptions
 from edge.backends.cuda.pycuda_device import open_device
+from edge.backends.onnxruntime.backend import OnnxRuntime
+from edge.backends.onnxruntime.process import this_process
+from edge.backends.onnxruntime.providers import NAMES, Provider, ProviderCompiler
+from edge.bundle import open_bundle
 from edge.controllers.confidence import Confidence
+from edge.models import model_folder
 from edge.network import Exit, Gate, Network, Segment, Stage, TensorSpec
 from edge.randomness import GateRandom
 from edge.runtime import Runtime
@@ -218,6 +224,25 @@ def exits(built: Toy, frames: int) -> list[str]:
     return [*lines, "", f"Stages that speculation started for nothing: {wasted / 32:.2f} a frame."]
 
 
+def onnxruntime_routes(provider: Provider) -> list[str]:
+    """Routes of the shipped network on a provider of ONNX Runtime, checked on every route and exit first."""
+    import onnxruntime
+
+    if NAMES[provider] not in onnxruntime.get_available_providers():
+        return [f"| onnxruntime:{provider} | not in this onnxruntime {onnxruntime.__version__} | | |"]
+    bundle = open_bundle(model_folder("gusodrop"))
+    stages = {stage: bundle.stage_model(stage) for stage in bundle.network.stages}
+    backend, judge = OnnxRuntime(provider=provider).open(bundle, 1), OnnxRuntime(plan="staged").open(bundle, 1)
+    error = max(each.error for each in deviations(bundle.network, backend, judge, images=1))
+    assert error <= MOST_ERROR
+    compiler = ProviderCompiler(this_process(), bundle.network, stages, provider)
+    lines = []
+    for each in route_times(bundle.network, backend, compiler.compile):
+        both = f"{each.backend_ms:.3f} | {each.static_ms:.3f} | {each.ratio:.3f}"
+        lines.append(f"| onnxruntime:{provider}, route {each.route} | {both} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("--blocks", 8), ("--channels", 64), ("--size", 64), ("--frames", 400)):
@@ -238,7 +263,7 @@ def main() -> None:
         )
         assert error <= MOST_ERROR
     print("\n| | ms | beside | ratio |\n|---|---|---|---|")
-    print("\n".join([*routes(built, asked.frames), *exits(built, asked.frames)]))
+    print("\n".join([*routes(built, asked.frames), *onnxruntime_routes("cuda"), *exits(built, asked.frames)]))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
     python -m export.quantize --model gusodrop --data ~/edgebench-data
 
-Rewrites the bundle: the stages' files state the ranges in their metadata, and so the digest changes.  The int8 weights
-that are stored serve float32 and int8 alike.  Needs ONNX Runtime, and no torch.
+`edgebench train` does so before it states the accuracy; this is for bundles without ranges.  Rewrites the bundle: the
+stages' files state the ranges in their metadata, and so the digest changes.  The int8 weights that are stored serve
+float32 and int8 alike.  Needs ONNX Runtime, and no torch.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from edge.backends.activations import Range, state_ranges
 from edge.backends.int8 import float_ends, int8_tensors, shared_places
-from edge.backends.onnxruntime.importing import import_onnxruntime
+from edge.backends.onnxruntime.process import this_process
 from edge.bundle import Bundle, open_bundle, write_bundle
 from edge.models import model_folder
 from edge.network import Route
@@ -66,19 +67,24 @@ class Histogram:
 
 
 class FloatNetwork:
-    """A bundle's float stages with the tensors that int8 will round as outputs."""
+    """A bundle's float stages with the tensors that int8 will round as outputs.
 
-    def __init__(self, bundle: Bundle) -> None:
+    Raises:
+        BackendError: the process computes with another number of threads already.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.network = bundle.network
         ends = float_ends(self.network)
-        ort = import_onnxruntime()
+        process = this_process()
+        process.use(threads)
         self.tensors: dict[str, list[str]] = {}
         self._sessions: dict[str, Any] = {}
         for stage in self.network.stages:
             model = bundle.stage_model(stage)
             names = list(dict.fromkeys(int8_tensors(model, *ends[stage]).values()))
             self.tensors[stage] = names
-            self._sessions[stage] = _session(ort, _showing(model, names))
+            self._sessions[stage] = process.session(_showing(model, names), process.options(optimise=True))
 
     def run(self, image: Image, route: Route) -> Iterator[tuple[Place, NDArray[np.float32]]]:
         """What the tensors hold while an image takes a route; every exit, gate network and the policy run too."""
@@ -113,36 +119,49 @@ class FloatNetwork:
         return output, [((stage, tensor), values[tensor]) for tensor in self.tensors[stage]]
 
 
-def calibrated_ranges(network: FloatNetwork, images: Iterable[Image], seed: int = 0) -> dict[str, dict[str, Range]]:
+def calibrated_ranges(
+    network: FloatNetwork,
+    images: Iterable[Image],
+    seed: int = 0,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Range]]:
     """Ranges by stage and tensor, those that must be one being one.
 
     Every image takes two routes: one that the policy draws (without one, that keeps all blocks), and one by a fair
-    coin, since scales must fit whichever blocks were dropped.
+    coin, since scales must fit whichever blocks were dropped.  `report` is told how many runs of how many are done.
     """
     generator = np.random.default_rng(seed)
     runs = [(image, route) for image in images for route in _routes(network, image, generator)]
     group = _groups(network)
     ends: dict[Place, tuple[float, float]] = {}
-    for image, route in runs:
+    for done, (image, route) in enumerate(runs):
+        report(done, 2 * len(runs))
         for place, values in network.run(image, route):
             low, high = ends.get(group[place], (0.0, 0.0))
             ends[group[place]] = min(low, float(values.min())), max(high, float(values.max()))
     histograms = {
         place: Histogram(low, max(high, low + 1e-6), np.zeros(_BINS, np.int64)) for place, (low, high) in ends.items()
     }
-    for image, route in runs:
+    for done, (image, route) in enumerate(runs, len(runs)):
+        report(done, 2 * len(runs))
         for place, values in network.run(image, route):
             histograms[group[place]].add(values)
+    report(2 * len(runs), 2 * len(runs))
     best = {place: histogram.best_range() for place, histogram in histograms.items()}
     return {
         stage: {tensor: best[group[stage, tensor]] for tensor in tensors} for stage, tensors in network.tensors.items()
     }
 
 
-def quantize(folder: Path, images: Iterable[Image]) -> Bundle:
+def quantize(
+    folder: Path,
+    images: Iterable[Image],
+    threads: int = 1,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Bundle:
     """Measure the ranges of a bundle on images (1, 3, h, w) in [0, 1], and write it anew with them."""
     bundle = open_bundle(folder)
-    ranges = calibrated_ranges(FloatNetwork(bundle), images)
+    ranges = calibrated_ranges(FloatNetwork(bundle, threads), images, report=report)
     return write_ranges(bundle, ranges)
 
 
@@ -218,13 +237,6 @@ def main() -> None:
     print(
         f"{bundle.name}: ranges from {arguments.images} images, digest {bundle.digest[:8]}, {bundle.size_bytes:,} bytes"
     )
-
-
-def _session(ort: Any, model: bytes) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 if __name__ == "__main__":

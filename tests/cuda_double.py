@@ -35,9 +35,13 @@ def at(address: int, size_bytes: int) -> np.ndarray:
 @dataclass(eq=False)
 class DoubleStream:
     device: DoubleDevice
-    handle: int = 7
     # Where what is enqueued goes: into the stream, or into a graph that is being captured.
     into: list[Work] = field(default_factory=list)
+
+    @property
+    def handle(self) -> int:
+        """Its own address, by which who enqueues by handle finds it again."""
+        return id(self)
 
     def add(self, name: str, work: Work) -> None:
         self.device.log.append(name)

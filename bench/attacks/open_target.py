@@ -8,6 +8,7 @@ import torch
 from onnx import numpy_helper
 
 from bench.attacks.target import Target
+from bench.recipes import find_recipe
 from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.bundle import Bundle, BundleError
 from export.networks.policy import DecisionNetwork
@@ -24,9 +25,6 @@ def open_target(bundle: Bundle) -> Target:
             torch computes something else with them.
         PluginError: the recipe is not installed.
     """
-    # Imported here: who brings their own networks needs no recipes.
-    from bench.cli.train import find_recipe
-
     recipe_name, quick = _recipe(bundle)
     built = find_recipe(recipe_name).build(bundle.manifest.provenance.seed or 0, quick)
     try:

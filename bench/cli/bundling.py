@@ -18,7 +18,7 @@ from bench.cli.progress import Step
 
 if TYPE_CHECKING:
     from bench.delivery import Delivery
-    from edge.bundle import Measured
+    from edge.bundle import Accuracy, Measured
     from export.onnx.verify import Verification
     from export.training.examples import Examples
     from export.training.recipe import Trained
@@ -47,15 +47,24 @@ def prepare(arguments: argparse.Namespace) -> None:
     Raises:
         RequestError: it would.
     """
-    for package in ("torch", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            hint = 'Install it with pip install "edgebench[export]".'
-            raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)
+    need_torch()
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
     import torch
 
     torch.set_num_threads(arguments.threads)
+
+
+def need_torch() -> None:
+    """Refuse where torch, or what brings its networks to a board, is missing.
+
+    Raises:
+        RequestError: it is.
+    """
+    for package in ("torch", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            hint = 'Install it with pip install "edgebench[export]".'
+            raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)
 
 
 @contextmanager
@@ -72,14 +81,26 @@ def blaming_the_request() -> Iterator[None]:
 
 
 def delivered(
-    result: Trained, test: Examples | None, arguments: argparse.Namespace, show: Callable[[Step], None]
+    result: Trained,
+    data: Path | None,
+    test: Examples | None,
+    arguments: argparse.Namespace,
+    show: Callable[[Step], None],
 ) -> Delivery:
-    """Write, measure and verify the bundle; without `test` images it is not measured."""
-    from bench.delivery import deliver
+    """Write, measure and verify the bundle; without `data` it gets no ranges, without `test` images it is not measured.
+
+    Raises:
+        RequestError: the data folder holds no training images that can be used.
+    """
+    from bench.delivery import deliver, images_for_ranges
+
+    with blaming_the_request():
+        for_ranges = None if data is None else images_for_ranges(result, data)
 
     return deliver(
         result,
         arguments.out,
+        for_ranges=for_ranges,
         test=test,
         verified=arguments.verify,
         threads=arguments.threads,
@@ -107,6 +128,7 @@ def document(delivery: Delivery) -> dict[str, Any]:
             "size_bytes": bundle.size_bytes,
         },
         "accuracy": None if measured is None else asdict(measured.accuracy) | {"n": measured.n},
+        "int8": None if measured is None or measured.int8 is None else asdict(measured.int8) | {"n": measured.n},
         "verification": None if verification is None else asdict(verification) | {"faithful": verification.faithful},
     }
 
@@ -124,12 +146,13 @@ def text(delivery: Delivery) -> str:
 def _accuracy(measured: Measured | None) -> str:
     if measured is None:
         return "accuracy not measured: name the folder of the test images with --data"
-    accuracy = measured.accuracy
     draws = f", {measured.draws} draws of the gates each" if measured.draws > 1 else ""
-    return (
-        f"accuracy {accuracy.value:.2%} [{accuracy.low:.2%}, {accuracy.high:.2%}] on {measured.n} images of "
-        f"{measured.data}{draws}"
-    )
+    int8 = "" if measured.int8 is None else f"; in int8 {_share(measured.int8)}"
+    return f"accuracy {_share(measured.accuracy)} on {measured.n} images of {measured.data}{draws}{int8}"
+
+
+def _share(accuracy: Accuracy) -> str:
+    return f"{accuracy.value:.2%} [{accuracy.low:.2%}, {accuracy.high:.2%}]"
 
 
 def _verification(verification: Verification) -> list[str]:

@@ -38,10 +38,12 @@ class RequestError(Exception):
 _CODES = {
     "BackendError": "backend",
     "BundleError": "bundle",
+    "ClusterError": "ray",
     "DeviceLostError": "device",
     "GalleryError": "picture",
     "PictureError": "picture",
     "PluginError": "plugin",
+    "RecipeError": "usage",
     "RecordsError": "records",
     "RegionError": "roi",
     "SettingsError": "settings",

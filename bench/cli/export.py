@@ -16,7 +16,7 @@ from bench.cli.bundling import (
 from bench.cli.engines import add_engine_arguments, build_engines
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
-from bench.cli.train import find_recipe, is_recipe
+from bench.recipes import find_recipe, is_recipe
 
 EPILOG = """\
 examples:
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("bundle", "tensorrt"), default="bundle", help="what to make of it (default bundle)"
     )
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="the work folder of the training")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data sets, for the accuracy ($EDGEBENCH_DATA)")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="the data sets, for int8 and the accuracy ($EDGEBENCH_DATA)"
+    )
     add_bundle_arguments(parser, needs_out=False)
     parser.add_argument("--single-file", type=Path, metavar="FILE.onnx", help="write a model with exits as one file")
     parser.add_argument("--controller", metavar="SPEC", help="where the single file stops, such as confidence:0.9")
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         with blaming_the_request():
             result = load_trained(path, find_recipe)
             test = None if data is None else result.recipe.test(data)
-        delivery = delivered(result, test, arguments, show)
+        delivery = delivered(result, data, test, arguments, show)
     return show_delivery(delivery, arguments)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bench.cli.arguments import duration, named_folder, region, seed, whole
+from bench.cli.attacking import add_attack_argument, crafted_first
 from bench.cli.errors import RequestError, Status, explain
 from bench.cli.observing import LONG_RUN_S, add_observing_arguments, observed
 from bench.cli.pacing import add_pacing_arguments, deadline_ms, open_feed
@@ -56,6 +57,7 @@ examples:
   edgebench latency --model gusodrop --precision int8
   edgebench latency --model gusodrop --fps 30 --deadline 33ms --duration 2h
   edgebench latency --model gusodrop --source recorded://attacked.npz
+  edgebench latency --model gusodrop --attack pgd:eps=8/255,steps=10 --frames 600
   edgebench latency --model ./my-bundle --duration 5m --out runs/monday --json
 
 Ctrl-C ends a run early and keeps what it measured; a lost connection does not end
@@ -74,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("fp32", "int8"), help="what the network computes in (short for the backend's option)")
     add("--frames", type=whole, metavar="N", help=f"stop after N frames (endless sources: {FRAMES_BY_DEFAULT})")
     add("--duration", type=duration, metavar="TIME", help="stop after this time: 30s, 5m, 2h")
+    add_attack_argument(parser)
     add_twins_arguments(parser)
     add_pacing_arguments(parser)
     add_observing_arguments(parser)
@@ -114,6 +117,7 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
     baseline = None if arguments.baseline is None else open_bundle(model_folder(arguments.baseline))
     if baseline is not None:
         _check_comparable(model, baseline)
+    arguments = crafted_first(arguments, folder)
     with ExitStack() as opened:
         source, source_spec, attack, mixed = open_stream(arguments, model)
         opened.enter_context(closing(source))
@@ -292,6 +296,8 @@ def _contender(
     except ValueError as error:
         raise RequestError("controller", str(error)) from error
     opened.enter_context(closing(contender.runtime))
+    for remark in getattr(contender.runtime.backend, "remarks", list)():
+        note(f"note: {remark}")
     return contender
 
 

@@ -70,9 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _document(listed: _Listed) -> dict[str, Any]:
     manifest = listed.manifest
     network, measured = manifest.network, manifest.measured
-    accuracy = None
+    accuracy = int8 = None
     if measured is not None:
         accuracy = {**asdict(measured.accuracy), "n": measured.n, "draws": measured.draws, "data": measured.data}
+        int8 = None if measured.int8 is None else asdict(measured.int8)
     return {
         "name": manifest.name,
         "folder": listed.folder,
@@ -81,6 +82,7 @@ def _document(listed: _Listed) -> dict[str, Any]:
         "dataset": manifest.task.dataset,
         "classes": len(manifest.task.classes),
         "accuracy": accuracy,
+        "int8": int8,
         "macs": network.macs(network.full_route),
         "policy_macs": _deciding_macs(manifest),
         "parameters": _parameters(manifest),

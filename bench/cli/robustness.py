@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cli.arguments import duration, named_folder, seed, whole
+from bench.cli.cluster import add_cluster_argument, batches, check_cluster
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=seed, default=0, metavar="N", help="seed of the attacks, never of the defence (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
     add("--threads", type=whole, default=1, metavar="N", help="cores that may be used (default 1)")
+    add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
     add("--picture", type=Path, metavar="FILE", help="draw accuracy over eps: .png, .svg or .pdf (matplotlib)")
 
@@ -107,6 +109,7 @@ def _check(arguments: argparse.Namespace, bundles: list[Bundle], beside: list[Bu
     if importlib.util.find_spec("torch") is None:
         hint = 'Install it with pip install "edgebench[export]".'
         raise RequestError("package", "this verb needs the package 'torch', which is missing", hint)
+    check_cluster(arguments)
     if arguments.draws < _FEWEST_DRAWS:
         raise RequestError(
             "usage", f"{arguments.draws} draws do not tell luck from robustness", f"Take {_FEWEST_DRAWS} or more."
@@ -187,9 +190,9 @@ def _evaluated(
     arguments.out.mkdir(parents=True, exist_ok=True)
     # The mark of the folder, for a run that is killed before its first figure.
     (arguments.out / "robustness.json").touch()
-    with progress() as show:
+    with batches(arguments) as made, progress() as show:
         deadline_s = None if arguments.budget is None else time.monotonic() + arguments.budget
-        kept = Kept(arguments.out / "images", show, deadline_s)
+        kept = Kept(arguments.out / "images", show, deadline_s, batches=made)
         request = Request(
             source,
             plan,

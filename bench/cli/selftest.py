@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         closing(options.open(bundle, threads)) as backend,
         closing(OnnxRuntime(plan="staged").open(bundle, threads)) as judge,
     ):
+        for remark in getattr(backend, "remarks", list)():
+            note(f"note: {remark}")
         found = list(deviations(bundle.network, backend, judge, arguments.images))
         note("timing routes beside static graphs")
         times = route_times(bundle.network, backend, _static(backend, options, bundle, threads))

@@ -7,7 +7,6 @@ import re
 import textwrap
 from argparse import ArgumentTypeError
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from bench import registry
 from bench.cli.arguments import seed
@@ -21,12 +20,7 @@ from bench.cli.bundling import (
 )
 from bench.cli.errors import RequestError
 from bench.cli.progress import progress
-
-if TYPE_CHECKING:
-    from export.training.recipe import Recipe
-
-_EXITS = "-exits-"
-_SURROGATE, _OF = "surrogate-", "-of-"
+from bench.recipes import find_recipe, placed_name
 
 EPILOG = """\
 examples:
@@ -60,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train or go on training, then write the bundle."""
     prepare(arguments)
-    recipe = find_recipe(arguments.recipe + ("" if arguments.exits is None else _EXITS + arguments.exits))
+    recipe = find_recipe(
+        arguments.recipe if arguments.exits is None else placed_name(arguments.recipe, arguments.exits)
+    )
     data = data_folder(arguments)
     if data is None:
         raise RequestError(
@@ -73,61 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
             # Before the training: hours later is no time to find that the test images are not there.
             test = recipe.test(data)
             result = trained(recipe, Workshop(data, arguments.work, arguments.seed, arguments.quick), show)
-        delivery = delivered(result, test, arguments, show)
+        delivery = delivered(result, data, test, arguments, show)
     return show_delivery(delivery, arguments)
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe of this name, which may end in "-exits-1-3-5" where its exits can be moved.
-
-    "surrogate-resnet56-of-sdn-vgg16-cifar10" is the recipe resnet56-cifar10 on the answers of sdn-vgg16-cifar10.
-
-    Raises:
-        PluginError: there is no such recipe.
-        RequestError: it has no exits to move, its network cannot have them there, or it cannot learn those answers.
-    """
-    if name.startswith(_SURROGATE):
-        return _surrogate(*name.removeprefix(_SURROGATE).partition(_OF)[::2])
-    base, placed, exits = name.partition(_EXITS)
-    recipe = registry.find("recipes", base)
-    if not placed:
-        return cast("Recipe", recipe)
-    from export.training.recipes.exits import ExitRecipe
-
-    if not isinstance(recipe, ExitRecipe) or recipe.placed is None:
-        raise RequestError("usage", f"recipe {base} has no exits to move", "Leave --exits out.")
-    try:
-        moved = recipe.placed(tuple(map(int, exits.split("-"))))
-        # Refuses exits that cannot be had now, before any image is read.
-        moved.build(0, True)
-        return moved
-    except ValueError as error:
-        raise RequestError("usage", f"--exits of {base}: {error}") from error
-
-
-def _surrogate(own: str, target_name: str) -> Recipe:
-    from export.training.recipes.exits import ExitRecipe
-    from export.training.recipes.surrogate import surrogate_recipe
-
-    if not target_name:
-        hint = "Write surrogate-OWN-of-TARGET, for example surrogate-resnet56-of-sdn-vgg16-cifar10."
-        raise RequestError("usage", f"surrogate-{own} does not say of which network", hint)
-    target = find_recipe(target_name)
-    mine = find_recipe(f"{own}-{target.task}")
-    if not isinstance(target, ExitRecipe) or not isinstance(mine, ExitRecipe):
-        raise RequestError("usage", f"a surrogate of {target_name} is not on offer", "Name a network for photographs.")
-    try:
-        return surrogate_recipe(mine, target)
-    except ValueError as error:
-        raise RequestError("usage", str(error)) from error
-
-
-def is_recipe(name: str) -> bool:
-    """Whether a recipe of this name, its exits moved or not, is on offer."""
-    if name.startswith(_SURROGATE):
-        own, _, target = name.removeprefix(_SURROGATE).partition(_OF)
-        return bool(own) and is_recipe(target)
-    return name.partition(_EXITS)[0] in registry.names("recipes")
 
 
 def _exits(text: str) -> str:

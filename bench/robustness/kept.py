@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.attacks.deployed import answers
-from bench.crafting import Adversarial, Crafting, Order, Report, craft
+from bench.crafting import Adversarial, Batches, Crafting, Order, Report, craft, one_after_another
 from bench.robustness.defence import Defence
 from export.training.work_file import reading
 
@@ -48,7 +48,7 @@ class Kept:
     """Crafts and scores, or reads what lies in `folder` (None: it is all kept in memory, and gone with the process).
 
     Until `deadline_s` on `clock`; `report` is told after every batch.  With a `draws_seed` the defence's draws repeat,
-    for tests: otherwise they come from the operating system's entropy.
+    for tests: otherwise they come from the operating system's entropy.  Where batches are made is up to `batches`.
     """
 
     folder: Path | None = None
@@ -56,6 +56,7 @@ class Kept:
     deadline_s: float | None = None
     draws_seed: int | None = None
     clock: Callable[[], float] = time.monotonic
+    batches: Batches = one_after_another
     _memory: dict[str, Attacked] = field(default_factory=dict)
 
     def attacked(self, order: Order, defence: Defence, draws: int) -> Attacked:
@@ -83,7 +84,7 @@ class Kept:
             self.report(step)
             self.check()
 
-        return craft(order, work, tell)
+        return craft(order, work, tell, self.batches)
 
     def _answered(
         self,

@@ -31,9 +31,9 @@ from export.training.augment import HARD_LIGHT
 from export.training.examples import Examples
 from export.training.policy_gradient import binary_entropy_bits
 
-_SAVINGS = (0.1, 0.2, 0.3, 0.36, 0.42, 0.48, 0.54)
+_SAVINGS = (0.2, 0.3, 0.36, 0.42, 0.48, 0.54, 0.6)
 _DEPTHS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-_ENTROPY_BITS = 3.75
+_ENTROPY_BITS = 3.1
 
 
 def main() -> None:

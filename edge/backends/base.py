@@ -60,7 +60,8 @@ class Backend(Protocol):
     A backend is a dataclass of its options with `open(models, threads)`; one with `computes = False` gives no answers
     that could be right or wrong.  One that computes on a device of its own may have `device_times()`, which gives the
     `DeviceTimes` of the frame that ended last, and `runtime(controller, random)`, which gives who runs whole frames in
-    place of `edge.runtime.Runtime`, or None.
+    place of `edge.runtime.Runtime`, or None.  One may have `remarks() -> list[str]`: what a user should know of its
+    opening, such as why something was built anew.
     """
 
     def compile(self, segment: Segment) -> Executable:

@@ -240,6 +240,7 @@ def _measured(fields: Fields | None) -> Measured | None:
         exits=tuple(_accuracy(each, "measured.exits") for each in fields.records("exits"))
         if fields.has("exits")
         else (),
+        int8=_accuracy(fields.record("int8"), "measured.int8") if fields.has("int8") else None,
         more=fields.rest(),
     )
 
@@ -284,9 +285,11 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
 def _measured_to_json(measured: Measured) -> dict[str, Any]:
     # As the networks of gates: written only where there are some.
     exits = {"exits": [asdict(each) for each in measured.exits]} if measured.exits else {}
+    int8 = {} if measured.int8 is None else {"int8": asdict(measured.int8)}
     return {
         "accuracy": asdict(measured.accuracy),
         **exits,
+        **int8,
         "data": measured.data,
         "n": measured.n,
         "draws": measured.draws,

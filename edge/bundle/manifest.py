@@ -29,8 +29,9 @@ class Accuracy:
 class Measured:
     """How well the network that is stored does: on `n` images of `data`, mean over `draws` of the gates.
 
-    `exits` is how right every exit is by itself, first to last, where there are several and that was measured; `more`
-    holds whatever else was, as JSON.
+    `exits` is how right every exit is by itself, first to last, where there are several and that was measured; `int8`
+    how right the network is in int8, by the same images and as many draws (None: not measured); `more` holds whatever
+    else was, as JSON.
     """
 
     accuracy: Accuracy
@@ -40,6 +41,7 @@ class Measured:
     date: str
     more: dict[str, Any] = field(default_factory=dict)
     exits: tuple[Accuracy, ...] = ()
+    int8: Accuracy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ class Recipe:
     `quick_controller` is the spec where the narrow network of `quick` needs another one.
 
     `build(seed, quick)` gives the networks untrained.  `train` runs every phase from its checkpoint and returns the
-    digests of the data that it used, by name.  `test(data)` reads the test images, and `rendered_test(count)`
-    draws some (None: they cannot be drawn).
+    digests of the data that it used, by name.  `training_images(data)` reads the images of the training set that it
+    learns from, `test(data)` the test images, and `rendered_test(count)` draws some (None: they cannot be drawn).
     """
 
     name: str
@@ -75,6 +75,7 @@ class Recipe:
     phases: tuple[str, ...]
     build: Callable[[int, bool], Networks]
     train: Callable[[Networks, Workshop, Report], Mapping[str, str]]
+    training_images: Callable[[Path], Examples]
     test: Callable[[Path], Examples]
     rendered_test: Callable[[int], Examples] | None
     quick_controller: str | None = None

@@ -107,7 +107,7 @@ def test_no_such_model(edgebench) -> None:
 def test_a_bundle_still_needs_a_folder(edgebench) -> None:
     ended = edgebench("export", "gusodrop-gtsrb")
     assert ended.status == 2
-    assert "Name it with --out." in ended.err
+    assert "Name either --out or --single-file." in ended.err
 
 
 def test_building_imports_no_torch() -> None:

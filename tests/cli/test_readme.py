@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tensorrt_double import install
 
 from edge.models import shipped
 
@@ -32,9 +33,14 @@ def photos(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "photos" / "one.png")
 
 
-TRAININGS = [command for command in COMMANDS if command.startswith(("edgebench train", "edgebench export"))]
+ON_A_GPU = [command for command in COMMANDS if "tensorrt" in command]
+TRAININGS = [
+    command
+    for command in COMMANDS
+    if command.startswith(("edgebench train", "edgebench export")) and command not in ON_A_GPU
+]
 WITH_CAMERA = [command for command in COMMANDS if "camera://" in command]
-QUICK = [command for command in COMMANDS if command not in (*TRAININGS, *WITH_CAMERA)]
+QUICK = [command for command in COMMANDS if command not in (*TRAININGS, *WITH_CAMERA, *ON_A_GPU)]
 
 
 @pytest.mark.parametrize("command", QUICK)
@@ -49,12 +55,31 @@ def test_a_command_of_readme_works(edgebench, tmp_path: Path, command: str) -> N
         words += ["--frames", "30"]
     if "recorded://clip" in words:
         assert edgebench("record", "--source", "synthetic://gtsrb", "--frames", "30", "--out", "clip").status == 0
+    if "recorded://s.npz" in words:
+        pytest.importorskip("torch")
+        assert (
+            edgebench("attack", "--model", "gusodrop", "--method", "fgsm", "--frames", "4", "--out", "s.npz").status
+            == 0
+        )
     if verb == "report":
         assert edgebench("latency", "--model", "gusodrop", "--frames", "30", "--out", "RUN").status == 0
     ended = edgebench(verb, *words)
     assert (ended.status, ended.out != "") == (0, True), ended.err
     for picture in re.findall(r"--picture (\S+)", command):
         assert (tmp_path / picture).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("command", ON_A_GPU)
+def test_a_command_of_readme_for_a_gpu_works_on_doubles(
+    edgebench, calibrated: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch)
+    _, verb, *words = shlex.split(command)
+    # A toy, since the shipped network has 256 routes to walk on the processor.
+    words = [str(calibrated) if word == "gusodrop" else word for word in words]
+    words += ["--model", str(calibrated), "--images", "1"] if verb == "selftest" else []
+    ended = edgebench(verb, *words)
+    assert (ended.status, ended.out != "") == (0, True), ended.err
 
 
 @pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera, and it may be anybody's")

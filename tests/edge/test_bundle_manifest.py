@@ -133,6 +133,7 @@ FAULTS: dict[str, Edit] = {
     "measured.exits has 1 figures, and the network 3 exits": put(
         "measured", "exits", to=[{"value": 0.5, "low": 0.4, "high": 0.6}]
     ),
+    "measured.int8 has its value outside": put("measured", "int8", to={"value": 0.5, "low": 0.6, "high": 0.7}),
     "measured.exits has its value outside": put("measured", "exits", to=[{"value": 0.5, "low": 0.6, "high": 0.7}]),
 }
 # fmt: on

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tensorrt_double import VERSIONS, dump
 
 from edge.backends.base import BackendError
 from edge.backends.tensorrt import library as libraries
@@ -17,8 +18,6 @@ from edge.backends.tensorrt.library import Library, check_target, describe_libra
 from edge.backends.tensorrt.targets import Device, Machine, choose_target, is_jetson, parse_target
 
 REPOSITORY = Path(__file__).parents[2]
-DUMPS = REPOSITORY / "tests" / "tensorrt_api"
-VERSIONS = ["8.5.3.1", "10.3.0", "10.16.1.11", "11.4.0.106"]
 
 ORIN = Machine(jetson=True, device=Device("Orin", "sm87"))
 PC = Machine(jetson=False, device=Device("NVIDIA GeForce RTX 3060", "sm86"))
@@ -46,15 +45,6 @@ ABSENT = {
     | {"NetworkDefinitionCreationFlag.EXPLICIT_BATCH", "BuilderFlag.FP16", "BuilderFlag.INT8"}
     | {"ICudaEngine.create_execution_context_without_device_memory", "ICudaEngine.device_memory_size"},
 }
-
-
-def dump(version: str) -> dict[str, list[str]]:
-    """The members of each class, as its Python bindings show them; of a class that is not there, none."""
-    found: dict[str, list[str]] = {}
-    for line in (DUMPS / f"{version}.txt").read_text().splitlines()[1:]:
-        name, _, members = line.partition(" ")
-        found[name] = ast.literal_eval(members) if members.startswith("[") else []
-    return found
 
 
 def used() -> Iterator[tuple[str, str]]:
@@ -181,6 +171,25 @@ def test_a_jetson_takes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_library(ORIN).name == "tensorrt"
     assert find_library(PC).name == "tensorrt_rtx"
     assert asked == ["tensorrt", "tensorrt_rtx"]
+
+
+def test_a_gpu_that_tensorrt_rtx_does_not_know_takes_tensorrt_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    rtx = module("11.4.0.106")
+    rtx.ComputeCapability = SimpleNamespace(__members__={"CURRENT": 1, "SM86": 2, "SM89": 3})
+    there = {"tensorrt_rtx": rtx, "tensorrt": module("10.3.0")}
+
+    def import_module(name: str) -> Any:
+        if name not in there:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return there[name]
+
+    monkeypatch.setattr(libraries.importlib, "import_module", import_module)
+    hopper = Machine(jetson=False, device=Device("NVIDIA H100", "sm90"))
+    assert [find_library(each).name for each in (hopper, PC, BARE)] == ["tensorrt", "tensorrt_rtx", "tensorrt_rtx"]
+    assert find_library(hopper, "sm86").name == "tensorrt_rtx"
+    del there["tensorrt"]
+    with pytest.raises(BackendError, match=r"tensorrt_rtx .* cannot build for sm90: it knows sm86, sm89"):
+        check_target(find_library(hopper), "sm90", hopper)
 
 
 @pytest.mark.parametrize("text", ["sm86", "SM86", " sm_86 "])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import io
 
+import cifar_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -101,19 +102,7 @@ def other_signs_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory):
     """A packed CIFAR-10 of noise."""
-    folder = tmp_path_factory.mktemp("photographs")
-    for name, count in (("train", 40), ("test-public", 12)):
-        tiles = np.random.default_rng(count).integers(0, 256, (count * 32, 32, 3), dtype=np.uint8)
-        encoded = io.BytesIO()
-        Image.fromarray(tiles).save(encoded, "WEBP", lossless=True, exact=True)
-        np.savez(
-            folder / f"cifar10-{name}.npz",
-            img_bytes=np.frombuffer(encoded.getvalue(), np.uint8),
-            img_offsets=np.array([0, len(encoded.getvalue())]),
-            n=np.int64(count),
-            y=(np.arange(count) % 10).astype(np.uint8),
-        )
-    return folder
+    return cifar_files.write_noise(tmp_path_factory.mktemp("photographs"))
 
 
 def lived_in(module, seed):

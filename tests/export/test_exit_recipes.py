@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bench import registry
-from bench.cli.errors import RequestError
-from bench.cli.train import find_recipe, is_recipe
+from bench.recipes import RecipeError, find_recipe, is_recipe
 from export.networks.early_exit import EarlyExitNetwork
 from export.training.recipe import Workshop, load_trained, trained
 from export.training.recipes.exits import mobilenet_cifar10, resnet56_cifar10, vgg16_cifar100
@@ -64,7 +63,7 @@ def test_moved_exits_are_part_of_the_name():
     ],
 )
 def test_exits_that_cannot_be_had_are_refused(name, reason):
-    with pytest.raises(RequestError, match=reason):
+    with pytest.raises(RecipeError, match=reason):
         find_recipe(name)
 
 

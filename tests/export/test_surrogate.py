@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.cli.errors import RequestError
-from bench.cli.train import find_recipe, is_recipe
+from bench.recipes import RecipeError, find_recipe, is_recipe
 from export.training.corruptions import EVERY, Corruption
 from export.training.examples import Examples
 from export.training.recipe import Workshop, load_trained, trained
@@ -126,5 +125,5 @@ def test_the_pairs_of_the_paper_are_on_offer(name):
     ],
 )
 def test_surrogates_that_cannot_be_had_are_refused(name, reason):
-    with pytest.raises(RequestError, match=reason):
+    with pytest.raises(RecipeError, match=reason):
         find_recipe(name)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -47,10 +48,12 @@ def test_train_and_export_make_the_same_bundle(signs_folder, tmp_path, capsys):
     manifest = bundles[0].manifest
     assert manifest.provenance == bundles[1].manifest.provenance
     assert manifest.provenance.command == "edgebench train resnet18-gtsrb --seed 7 --quick"
-    assert set(manifest.provenance.data) == {"gtsrb/train", "gtsrb/test", "rendered"}
+    assert set(manifest.provenance.data) == {"gtsrb/train", "gtsrb/ranges", "gtsrb/test", "rendered"}
     assert manifest.measured is not None
     assert (manifest.measured.n, manifest.measured.data) == (20, "dataset://gtsrb/test")
     assert set(manifest.measured.more) == {"rendered", "backend"}
+    assert manifest.measured.int8 is not None
+    assert document["int8"] == asdict(manifest.measured.int8) | {"n": 20}
     assert str(tmp_path) not in (first / "manifest.json").read_text()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ class OpenedCuda:
         graphs: who captures graphs; None enqueues stage by stage.
         fuse: who makes one stage of a whole segment, for `static`; None where nobody can.
         identity: what `describe` says of who computes the stages.
+        remarks: what the user should know of how they came to be.
 
     Raises:
         BackendError: the device has not the memory.
@@ -41,10 +42,12 @@ class OpenedCuda:
         options: CudaOptions,
         identity: Mapping[str, str],
         fuse: Callable[[Segment], CudaStage] | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.network, self.device, self.options = network, device, options
         self.stages = dict(stages)
         self._fuse = fuse
+        self._remarks = [*remarks]
         self.speculates = options.exits == "speculative"
         self._capturing: Graphs | None = graphs if options.graphs else None
         self.conditional = graphs
@@ -172,6 +175,10 @@ class OpenedCuda:
             "gates": self.options.gates,
             "memory": f"{self.memory.size_bytes / 2**20:.1f} MiB",
         }
+
+    def remarks(self) -> list[str]:
+        """What the user should know of how the stages came to be, such as engines that were built anew."""
+        return self._remarks
 
     def close(self) -> None:
         if self._closed:

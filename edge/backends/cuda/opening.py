@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
 
 import numpy as np
@@ -29,12 +29,14 @@ def open_network(
     identity: Mapping[str, str],
     graphs: ConditionalGraphs | None = None,
     fuse: Callable[[Segment], CudaStage] | None = None,
+    remarks: Sequence[str] = (),
 ) -> OpenedCuda:
     """The network on the device, exits decided in the way that was asked for, or that took less time.
 
     Args:
         graphs: who captures graphs; cuda-python where it is not given.
         fuse: who makes one stage of a whole segment.
+        remarks: what the user should know of how the stages came to be.
 
     Raises:
         BackendError: the device has not the memory, or cannot decide by itself as was asked.
@@ -42,7 +44,7 @@ def open_network(
     graphs = graphs or open_graphs(device)
     if options.decides_on_device:
         _check_conditions(device, graphs, options)
-    opened = OpenedCuda(network, stages, device, graphs, options, identity, fuse)
+    opened = OpenedCuda(network, stages, device, graphs, options, identity, fuse, remarks)
     if options.exits == "measured":
         opened.speculates = len(network.exits) > 1 and speculation_pays(opened)
     return opened

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
+from edge.backends.base import BackendError
 from edge.backends.cuda.backend import OpenedCuda
+from edge.backends.cuda.device import Device
 from edge.backends.cuda.opening import open_network
 from edge.backends.cuda.options import CudaOptions
 from edge.backends.cuda.pycuda_device import open_device
 from edge.backends.cuda.stages import CudaStage
 from edge.backends.models import StageModels
-from edge.backends.tensorrt.contexts import EngineStage
+from edge.backends.tensorrt.contexts import EngineLoader, EngineRefusedError
 from edge.backends.tensorrt.engines import PRECISIONS, Engines, Precision
 from edge.backends.tensorrt.library import Library, find_library
 from edge.backends.tensorrt.obtain import Request, obtain
-from edge.backends.tensorrt.targets import read_machine
+from edge.backends.tensorrt.targets import Machine, read_machine
 from edge.network import Segment
 
 
@@ -45,27 +45,41 @@ class TensorRT(CudaOptions):
             BackendError: TensorRT, pycuda, a driver, a GPU or its memory is missing, or TensorRT refuses the network.
         """
         machine = read_machine()
+        if machine.device is None:
+            raise BackendError(
+                "no GPU that CUDA can use was found here: install NVIDIA's driver (on a Jetson look at dmesg), or "
+                "choose --backend onnxruntime"
+            )
         library = find_library(machine)
-        engines = obtain(models, Request(self.precision, cache=self.cache), machine=machine, library=library).engines
         device = open_device(self.wait)
         try:
-            runtime = library.module.Runtime(library.module.Logger(library.module.Logger.ERROR))
-            stages = engine_stages(engines, library, runtime)
+            return self._on(device, models, machine, library)
         except BaseException:
             device.close()
             raise
 
+    def _on(self, device: Device, models: StageModels, machine: Machine, library: Library) -> OpenedCuda:
+        request = Request(self.precision, cache=self.cache)
+        loader = EngineLoader(library)
+        obtained = obtain(models, request, machine=machine, library=library)
+        remarks = [*obtained.notes]
+        try:
+            stages = loader.stages(obtained.engines)
+        except EngineRefusedError as error:
+            if obtained.built == len(obtained.engines.stages):
+                raise
+            remarks.append(f"all engines are built anew: {error}")
+            obtained = obtain(models, replace(request, rebuild=True), machine=machine, library=library)
+            stages = loader.stages(obtained.engines)
+        if obtained.unkept is not None:
+            remarks.append(f"the engines cannot be kept for the next start ({obtained.unkept})")
+
         def fuse(segment: Segment) -> CudaStage:
-            request = Request(self.precision, segments=[segment], cache=self.cache)
-            engine = obtain(models, request, machine=machine, library=library).engines.segments[segment]
-            return EngineStage("+".join(segment.stages), engine, library, runtime)
+            wanted = obtain(models, replace(request, segments=[segment]), machine=machine, library=library)
+            return loader.stage("+".join(segment.stages), wanted.engines.segments[segment])
 
-        return open_network(models.network, stages, device, self, _identity(engines), fuse=fuse)
-
-
-def engine_stages(engines: Engines, library: Library, runtime: Any) -> Mapping[str, CudaStage]:
-    """A stage for every engine; `runtime` is TensorRT's."""
-    return {name: EngineStage(name, engine, library, runtime) for name, engine in engines.stages.items()}
+        identity = _identity(obtained.engines)
+        return open_network(models.network, stages, device, self, identity, fuse=fuse, remarks=remarks)
 
 
 def _identity(engines: Engines) -> dict[str, str]:

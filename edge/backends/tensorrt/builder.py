@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.backends.base import BackendError
 from edge.backends.tensorrt.engines import Boundary, ElementType, Precision
-from edge.backends.tensorrt.library import Library
+from edge.backends.tensorrt.library import Library, is_about_memory, listener
 from edge.backends.tensorrt.prepare import Part
 
 # Names in TensorRT's DataType.
@@ -35,7 +35,7 @@ class Builder:
         self._library, self._target, self._precision = library, target, precision
         self._timings = timings
         self._heard: list[str] = []
-        self._logger = _listener(library.module, self._heard)
+        self._logger = listener(library.module, self._heard)
 
     def build(self, part: Part, what: str) -> Built:
         """The engine of a part; `what` names it in errors.
@@ -104,29 +104,8 @@ class Builder:
 
     def _refused(self, what: str, reason: str, said: list[str] | None = None) -> BackendError:
         words = f": {said[-1]}" if said else ""
-        memory = "; free some memory, or add swap" if any(map(_is_about_memory, self._heard)) else ""
+        memory = "; free some memory, or add swap" if any(map(is_about_memory, self._heard)) else ""
         return BackendError(
             f"{self._library.name} {self._library.version} {reason} {what} for {self._target} in {self._precision}"
             f"{words}{memory}"
         )
-
-
-def _is_about_memory(line: str) -> bool:
-    return "out of memory" in line.lower() or "cudaErrorMemoryAllocation" in line
-
-
-def _listener(trt: Any, heard: list[str]) -> Any:
-    """A logger that keeps errors instead of printing them.
-
-    The builder has no other way to say why it failed.
-    """
-
-    class Listener(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                heard.append(message.strip().splitlines()[0] if message.strip() else "")
-
-    return Listener()

@@ -56,17 +56,26 @@ class Library:
         return [flags.FP16 if precision == "fp16" else flags.INT8]
 
 
-def find_library(machine: Machine) -> Library:
-    """The TensorRT to use on this machine.
+def find_library(machine: Machine, target: str | None = None) -> Library:
+    """The TensorRT to use on this machine, for a target: on a PC `tensorrt_rtx`, or `tensorrt` for GPUs it knows not.
 
     Raises:
         BackendError: none is installed, it cannot be imported, or it is too old.
     """
     names = ("tensorrt",) if machine.jetson else ("tensorrt_rtx", "tensorrt")
+    target = target or (machine.device.target if machine.device is not None else None)
+    first: Library | None = None
     for name in names:
         module = _import(name, machine)
-        if module is not None:
-            return describe_library(module, name)
+        if module is None:
+            continue
+        library = describe_library(module, name)
+        if not library.builds_for_others or target is None or target in library.targets:
+            return library
+        first = first or library
+    if first is not None:
+        # That it does not know the target is said where the target is checked.
+        return first
     raise BackendError(f"TensorRT ({' or '.join(names)}) is not installed: {_advice(machine)}")
 
 
@@ -133,3 +142,25 @@ def _advice(machine: Machine) -> str:
 def _release(version: str) -> tuple[int, int]:
     numbers = re.match(r"(\d+)\.(\d+)", version)
     return (int(numbers[1]), int(numbers[2])) if numbers else OLDEST
+
+
+def is_about_memory(line: str) -> bool:
+    """Whether an error that TensorRT logged says that there is too little memory."""
+    return "out of memory" in line.lower() or "cudaErrorMemoryAllocation" in line
+
+
+def listener(trt: Any, heard: list[str]) -> Any:
+    """A logger that keeps errors instead of printing them.
+
+    TensorRT has no other way to say why it failed.
+    """
+
+    class Listener(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                heard.append(message.strip().splitlines()[0] if message.strip() else "")
+
+    return Listener()

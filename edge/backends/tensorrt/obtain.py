@@ -95,7 +95,7 @@ def obtain(
     """
     machine = machine or read_machine()
     target = choose_target(request.target, machine)
-    library = library or find_library(machine)
+    library = library or find_library(machine, target)
     check_target(library, target, machine)
     if request.single_graph is not None and not library.strongly_typed:
         raise BackendError(

@@ -131,6 +131,7 @@ blockdrop_resnet56_cifar10 = Recipe(
     phases=(*resnet56_cifar10.plain.phases, f"{_NAME}-depth", "policy-gradient", f"{_NAME}-settle"),
     build=_build,
     train=_train,
+    training_images=CIFAR10.training_images,
     test=CIFAR10.test,
     rendered_test=None,
 )

@@ -190,6 +190,7 @@ def _recipe(
         phases=phases,
         build=build,
         train=train,
+        training_images=photographs.training_images,
         test=photographs.test,
         rendered_test=None,
         placed=placed,

@@ -17,7 +17,7 @@ from export.training.recipe import Networks, Report, Workshop, trained
 from export.training.recipes.exits import ExitRecipe, placed_name
 from export.training.recipes.gusodrop import gusodrop_gtsrb
 from export.training.recipes.resnet18 import backbone
-from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
+from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import from_policy
 
 _NAME = "gusodrop-ee-gtsrb"
@@ -56,6 +56,7 @@ def _recipe(name: str, exits: tuple[int, ...]) -> ExitRecipe:
         phases=(*gusodrop_gtsrb.phases, name),
         build=_builder(exits),
         train=train,
+        training_images=training_images,
         test=test_images,
         rendered_test=rendered_test_images,
         placed=lambda chosen: _recipe(placed_name(_NAME, chosen), chosen),

@@ -26,15 +26,19 @@ class Photographs:
     read: Callable[[Path, Split], LabelledImages]
 
     def training(self, workshop: Workshop) -> tuple[Examples, dict[str, str]]:
-        """The training images, without those held out for calibration, and their digest.
+        """The training images and their digest.
 
         Raises:
             ValueError: the work folder holds a training on other images.
         """
-        examples = self._examples(workshop.data, "train")
+        examples = self.training_images(workshop.data)
         digests = {f"{self.task}/train": examples_digest(examples)}
         claim_data(workshop, digests)
         return examples, digests
+
+    def training_images(self, data: Path) -> Examples:
+        """The training images, without those held out for calibration."""
+        return self._examples(data, "train")
 
     def test(self, data: Path) -> Examples:
         """The test images."""

@@ -15,7 +15,7 @@ from export.training.batches import Batches
 from export.training.loop import run_phase
 from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop
-from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
+from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import always
 from export.training.supervised import SupervisedOptions, supervised_phase, weight_decay_groups
 
@@ -79,6 +79,7 @@ resnet18_gtsrb = Recipe(
     phases=PHASES,
     build=_build,
     train=train_with_labels,
+    training_images=training_images,
     test=test_images,
     rendered_test=rendered_test_images,
 )

@@ -16,15 +16,16 @@ from export.training.distil import distil_phase
 from export.training.loop import run_phase
 from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
-from export.training.recipes.gusodrop import FINE_TUNING_STEPS, live_without_blocks, momentum
+from export.training.recipes.gusodrop import FINE_TUNING_STEPS, SETTLING_RATES, live_without_blocks, momentum
 from export.training.recipes.resnet18 import PHASES, backbone, resnet18_gtsrb, train_with_labels
-from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images
+from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import always
 
 # Of the routes that take no longer than `gusodrop`, the one that gives the full network's answer most often: for 94.6%
 # of the training images in the table of the phase "routes".
 ROUTE = "10110110"
 _QUICK_ROUTE = "10"
+_FIXED_PHASES = "fixed-route", "fixed-route-again"
 
 
 def _build_fixed_route(seed: int, quick: bool) -> Networks:
@@ -41,21 +42,22 @@ def _train_fixed_route(networks: Networks, workshop: Workshop, report: Report) -
     signs = read_traffic_signs(workshop, report)
     options = live_without_blocks(student, teacher, signs.balanced, workshop, report)
     # Its route is always the same: another image tells more than the same one again.
-    options = replace(options, batch=2 * options.batch, routes_per_image=1, peak_rate=0.02)
+    options = replace(options, batch=2 * options.batch, routes_per_image=1)
     route = always([kept == "1" for kept in (_QUICK_ROUTE if quick else ROUTE)])
-    steps = 4 if quick else sum(FINE_TUNING_STEPS)
-    phase = distil_phase(
-        "fixed-route",
-        student,
-        teacher,
-        momentum(student),
-        signs.balanced,
-        route,
-        steps=steps,
-        seed=seed,
-        options=options,
-    )
-    run_phase(phase, workshop.work, report)
+    steps = (4, 4) if quick else (sum(FINE_TUNING_STEPS[:-1]), FINE_TUNING_STEPS[-1])
+    for name, count, rate in zip(_FIXED_PHASES, steps, SETTLING_RATES, strict=True):
+        phase = distil_phase(
+            name,
+            student,
+            teacher,
+            momentum(student),
+            signs.balanced,
+            route,
+            steps=count,
+            seed=seed,
+            options=replace(options, peak_rate=rate),
+        )
+        run_phase(phase, workshop.work, report)
     batches = Batches(signs.balanced, 16 if quick else 256, seed, "recalibrate", augmentation=HARD_LIGHT)
     recalibrate(student, batches, route, 2 if quick else 40)
     return signs.digests
@@ -69,9 +71,10 @@ fixed_route_gtsrb = Recipe(
     controller=f"fixed:{ROUTE}",
     draws=1,
     needs="the GTSRB training images",
-    phases=(*resnet18_gtsrb.phases, "depth", "fixed-route"),
+    phases=(*resnet18_gtsrb.phases, "depth", *_FIXED_PHASES),
     build=_build_fixed_route,
     train=_train_fixed_route,
+    training_images=training_images,
     test=test_images,
     rendered_test=rendered_test_images,
     quick_controller=f"fixed:{_QUICK_ROUTE}",
@@ -101,6 +104,7 @@ resnet14_gtsrb = Recipe(
     phases=tuple(f"resnet14-{name}" for name in PHASES),
     build=_build_resnet14,
     train=_train_resnet14,
+    training_images=training_images,
     test=test_images,
     rendered_test=rendered_test_images,
 )

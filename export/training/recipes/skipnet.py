@@ -100,6 +100,7 @@ skipnet_resnet56_cifar10 = Recipe(
     phases=(*resnet56_cifar10.plain.phases, _GATES, _SETTLE),
     build=_build,
     train=_train,
+    training_images=CIFAR10.training_images,
     test=CIFAR10.test,
     rendered_test=None,
 )

@@ -35,13 +35,18 @@ class TrafficSigns:
 
 def read_traffic_signs(workshop: Workshop, report: Report) -> TrafficSigns:
     """Raises ValueError where the work folder holds a training on other images."""
-    data = read_gtsrb(workshop.data, "train")
-    real = Examples.from_arrays(data.images, data.labels)
+    real = training_images(workshop.data)
     rendered = _rendered(workshop, report)
     digests = {"gtsrb/train": examples_digest(real), "rendered": examples_digest(rendered)}
     claim_data(workshop, digests)
     mixed = real.joined(rendered)
     return TrafficSigns(real, mixed, mixed.balanced(8 if workshop.quick else _LEAST_OF_A_CLASS), digests)
+
+
+def training_images(data: Path) -> Examples:
+    """The real training images."""
+    train = read_gtsrb(data, "train")
+    return Examples.from_arrays(train.images, train.labels)
 
 
 def test_images(data: Path) -> Examples:

@@ -1,0 +1,55 @@
+"""A paper's table again as a picture: figures beside the paper's ranges, and distributions (needs matplotlib)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.report.picture import PictureError
+from bench.reproduce.findings import Distribution, Figure, Reproduction
+
+_FOUND, _PAPER = "#1a5fb4", "#f0b400"
+_COLUMNS = 3
+
+
+def draw_reproduction(path: Path, reproduction: Reproduction) -> None:
+    """Write the picture: every share with its interval over the range that the paper admits, then the distributions."""
+    from matplotlib.figure import Figure as Sheet
+
+    found = reproduction.findings
+    shares = [each for each in found.figures if each.unit == "share" and each.found is not None]
+    shares = [each for each in shares if each.paper is not None] or shares
+    rows = -(-len(found.distributions) // _COLUMNS)
+    heights = [1.2 + 0.24 * max(1, len(shares)), *[2.2] * rows]
+    sheet = Sheet(figsize=(10, sum(heights)), layout="constrained")
+    grid = sheet.add_gridspec(1 + rows, _COLUMNS, height_ratios=heights)
+    _shares(sheet.add_subplot(grid[0, :]), shares, reproduction.title)
+    for index, each in enumerate(found.distributions):
+        _distribution(sheet.add_subplot(grid[1 + index // _COLUMNS, index % _COLUMNS]), each)
+    try:
+        sheet.savefig(path, dpi=110)
+    except OSError as error:
+        raise PictureError(f"{path}: the picture cannot be written ({error.strerror or error})") from None
+
+
+def _shares(axes: Any, figures: list[Figure], title: str) -> None:
+    for row, each in enumerate(figures):
+        if each.paper is not None:
+            axes.barh(row, each.paper.high - each.paper.low, left=each.paper.low, color=_PAPER, alpha=0.45, height=0.8)
+        assert each.found is not None
+        spread = [[each.found.value - each.found.low], [each.found.high - each.found.value]]
+        axes.errorbar(each.found.value, row, xerr=spread, color=_FOUND, marker="o", markersize=4)
+    names = [f"{each.measure}: {each.setting}, {each.attack}" for each in figures]
+    axes.set_yticks(range(len(figures)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set(xlim=(-0.02, 1.02), xlabel="share (blue: found, with its interval; yellow: what the paper prints)")
+    axes.set_title(title, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _distribution(axes: Any, distribution: Distribution) -> None:
+    total = sum(distribution.counts)
+    axes.bar(distribution.values, [count / total for count in distribution.counts], color=_FOUND)
+    axes.set(xlabel=distribution.measure, ylim=(0, 1))
+    axes.set_title(f"{distribution.setting}\n{distribution.attack}, {total:,} examples", fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
