@@ -55,6 +55,10 @@ def test_a_command_of_readme_works(edgebench, tmp_path: Path, command: str) -> N
         words += ["--frames", "30"]
     if "recorded://clip" in words:
         assert edgebench("record", "--source", "synthetic://gtsrb", "--frames", "30", "--out", "clip").status == 0
+    if verb in ("attack", "robustness"):
+        pytest.importorskip("torch")
+    if verb == "robustness":
+        words += ["--images", "2", "--eps", "0,8", "--method", "pgd:steps=2", "--checks", "none"]
     if "recorded://s.npz" in words:
         pytest.importorskip("torch")
         assert (

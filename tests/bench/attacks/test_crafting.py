@@ -13,6 +13,7 @@ from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
 from bench.attacks.universal import Universal
 from bench.crafting import Order, craft, craft_batch
+from bench.registry import make
 
 pytestmark = pytest.mark.torch
 
@@ -28,6 +29,11 @@ def order(gated, policy):
 
 def same(one, other):
     return all(getattr(one, each.name).tobytes() == getattr(other, each.name).tobytes() for each in fields(one))
+
+
+@pytest.mark.parametrize(("spec", "whole"), [("universal:steps=1", True), ("pgd:steps=1", False)])
+def test_transfer_makes_together_what_the_other_attack_does(spec, whole):
+    assert make("attacks", f"transfer:resnet18,attack={spec}")[0].whole is whole
 
 
 class Killed(BaseException):
