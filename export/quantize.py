@@ -79,10 +79,14 @@ class FloatNetwork:
         process = this_process()
         process.use(threads)
         self.tensors: dict[str, list[str]] = {}
+        # Pairs within a stage that have one range: what a pooling reads and gives.
+        self.moved: list[tuple[Place, Place]] = []
         self._sessions: dict[str, Any] = {}
         for stage in self.network.stages:
             model = bundle.stage_model(stage)
-            names = list(dict.fromkeys(int8_tensors(model, *ends[stage]).values()))
+            sources = int8_tensors(model, *ends[stage])
+            names = list(dict.fromkeys([*sources.values(), *sources]))
+            self.moved += [((stage, tensor), (stage, source)) for tensor, source in sources.items()]
             self.tensors[stage] = names
             self._sessions[stage] = process.session(_showing(model, names), process.options(optimise=True))
 
@@ -209,7 +213,7 @@ def _groups(network: FloatNetwork) -> dict[Place, Place]:
             place = parent[place]
         return place
 
-    for first, second in shared_places(network.network):
+    for first, second in [*network.moved, *shared_places(network.network)]:
         parent[root(first)] = root(second)
     return {place: root(place) for place in parent}
 

@@ -56,7 +56,7 @@ def run(backend: Backend, segments: Sequence[Segment], image: np.ndarray) -> lis
 
 
 def opened(models: StageModels, plan: str) -> Backend:
-    backend = OnnxRuntime(plan, cache=False).open(models, threads=1)
+    backend = OnnxRuntime(plan=plan, cache=False).open(models, threads=1)
     assert backend.describe()["plan"] == plan, backend.describe()
     return backend
 

@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import toys
 
 from edge.backends.activations import stated_ranges
 from edge.backends.int8 import shared_places
+from edge.backends.onnxruntime.backend import OnnxRuntime
 from edge.backends.onnxruntime.quantise import quantised
-from edge.bundle import open_bundle, state_measured
+from edge.bundle import open_bundle, state_measured, write_bundle
 from export.quantize import Histogram, quantize
 
 SIZE = 16
@@ -51,6 +53,28 @@ def test_the_same_images_give_the_same_bundle(tmp_path: Path) -> None:
     images = [toys.image(seed, size=SIZE) for seed in range(3)]
     folders = [toys.gated_bundle(tmp_path / name / "toy", size=SIZE) for name in ("first", "second")]
     assert quantize(folders[0], images).digest == quantize(folders[1], images).digest
+
+
+def test_a_block_that_ends_in_a_pooling(tmp_path: Path) -> None:
+    """Its output has the range of what is pooled, and the block behind it the same, as in a VGG."""
+    folder = toys.exit_bundle(tmp_path / "toy", size=SIZE)
+    bundle = open_bundle(folder)
+    models = {stage: onnx.load(folder / each.file) for stage, each in bundle.network.stages.items()}
+    nodes = models["block1"].graph.node
+    nodes[-1].output[0] = "summed"
+    nodes.append(onnx.helper.make_node("MaxPool", ["summed"], ["y"], kernel_shape=[3, 3], pads=[1] * 4))
+    write_bundle(folder, bundle.manifest, models, overwrite=True)
+
+    after = quantize(folder, [toys.image(seed, size=SIZE) for seed in range(4)])
+
+    ranges = {stage: stated_ranges(after.stage_model(stage), stage) for stage in ("block1", "block2")}
+    assert ranges["block1"]["summed"] == ranges["block1"]["y"] == ranges["block2"]["x"]
+    segment, image = after.network.segment("", 0, len(after.network.exits) - 1), toys.image(9, size=SIZE)
+    scores, expected = (
+        OnnxRuntime(precision=precision, cache=False).open(after, threads=1).compile(segment).run(image)[1]
+        for precision in ("int8", "fp32")
+    )
+    assert np.abs(scores - expected).max() < 0.1 * np.abs(expected).max()
 
 
 def histogram(values: np.ndarray) -> Histogram:
