@@ -84,6 +84,9 @@ record_strategy = st.builds(
     detect_ns=st.none() | times,
     twin=st.none() | st.sampled_from(["clean", "adversarial", "floats", "corrupted"]),
     pair=st.none() | st.integers(0, 2**26 - 1),
+    kernel_ns=st.none() | times,
+    transfer_ns=st.none() | times,
+    wasted_stages=st.none() | st.integers(0, 999),
 )
 
 
@@ -122,7 +125,7 @@ def test_a_usual_row_reads_as_it_should(tmp_path: Path) -> None:
     header, row = (tmp_path / "run" / "frames.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert row == (
-        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,,,"
+        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,,,,,,"
     )
 
 
@@ -222,7 +225,7 @@ ROW = ",".join(written(RECORD))
     [
         (b"frame,name\n", "line 1: these are not the columns of this version"),
         (b"\x00\xff\xfe\n", "line 1: 'utf-8' codec can't decode"),
-        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 24"),
+        (b"HEADER\n7,x\n", "line 2: 2 columns instead of 27"),
         (
             b"HEADER\nROW\n" + ROW.replace("fused", "warm").encode() + b"\n",
             "line 3: 'warm' does not fit the column plan",
@@ -232,7 +235,7 @@ ROW = ",".join(written(RECORD))
         (b"HEADER\n" + ROW.replace("7,", "9" * 5000 + ",", 1).encode() + b"\n", "does not fit the column frame"),
         (b"HEADER\n" + ROW.replace(",0,123", ",2,123").encode() + b"\n", "line 2: '2' does not fit the column warm_up"),
         (b'HEADER\n7,"x\nROW\nROW\n', "line 2: "),
-        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 24"),
+        (b"HEADER\nROW\n\nROW\n", "line 3: 0 columns instead of 27"),
         (b"HEADER\nROW\n" + b"x" * 200_000 + b"\n", "line 3: longer than 131072 bytes"),
         (b"HEADER\n\xff\n", "line 2: 'utf-8' codec can't decode"),
     ],
@@ -343,11 +346,11 @@ def test_a_folder_from_before_the_newer_columns_is_read(tmp_path: Path) -> None:
     write(tmp_path / "run", RECORD._replace(sequence=3, wait_ns=5, detect_ns=7, twin="clean", pair=1))
     frames = tmp_path / "run" / "frames.csv"
     lines = [line.split(",") for line in frames.read_text().splitlines()]
-    for columns in (19, 20, 21, 22, 24):
+    for columns in (19, 20, 21, 22, 24, 27):
         frames.write_text("".join(",".join(line[:columns]) + "\n" for line in lines))
         (record,) = read_run(tmp_path / "run").records
         assert record[:columns] == RECORD._replace(sequence=3, wait_ns=5, detect_ns=7, twin="clean", pair=1)[:columns]
-        assert record[columns:] == (None,) * (24 - columns)
+        assert record[columns:] == (None,) * (27 - columns)
 
 
 def test_a_row_shorter_than_its_header_is_refused(tmp_path: Path) -> None:
@@ -355,7 +358,7 @@ def test_a_row_shorter_than_its_header_is_refused(tmp_path: Path) -> None:
     frames = tmp_path / "run" / "frames.csv"
     header, row = frames.read_text().splitlines()
     frames.write_text(f"{header}\n{row[:-3]}\n")
-    with pytest.raises(RecordsError, match="21 columns instead of 24"):
+    with pytest.raises(RecordsError, match="24 columns instead of 27"):
         read_run(tmp_path / "run")
 
 
