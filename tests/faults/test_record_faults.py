@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bench.records import RecordsError, RunWriter, read_run
-from bench.records.rows import record_of
+from bench.records.rows import COLUMNS, record_of
 
-ROW = "{},track 3 frame 12,gusodrop,0,0,1,,2,3,4,5,6,1101,0,fused,1,1,,,,,"
+ROW = "{},track 3 frame 12,gusodrop,0,0,1,,2,3,4,5,6,1101,0,fused,1,1" + "," * (len(COLUMNS) - 17)
 
 WRITE_FOR_EVER = """
 import itertools, sys
