@@ -207,6 +207,9 @@ def test_a_reading_that_hangs_does_not_hold_up_the_end(
     monkeypatch.setattr("bench.energy.observer.STOP_S", 0.2)
     observer = observe(power_boards.hanging)
     process = observer._process
+    # The next reading is the one that hangs; it begins 2 ms after the last that was written.
+    wait_until(lambda: rows(folder) >= 2)
+    time.sleep(0.2)
     observer.stop()
     assert process is not None
     assert process.returncode == -signal.SIGKILL
