@@ -2,7 +2,7 @@
 
 Eight gates make 256 routes.  A session for each costs 0.2 MB in ONNX Runtime itself, and in int8 the weights again,
 which it packs for every session.  Divided once, after the fifth gate, it takes 32 + 8 sessions; a joint costs a frame
-a few microseconds.
+a few microseconds in float32, and about 30 in int8.
 """
 
 from __future__ import annotations
