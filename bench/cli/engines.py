@@ -21,7 +21,9 @@ _NOT_FOR_ENGINES = {"out": "--out", "work": "--work", "data": "--data"}
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of engines."""
     group = parser.add_argument_group("with --format tensorrt (engines go to ~/.cache/edgebench)")
-    group.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp16", help="default fp16, as a run takes")
+    group.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp16", help="default fp16, as a run takes"
+    )
     group.add_argument("--target", metavar="SM", help="the GPU to build for, such as sm86 (default: this machine's)")
     group.add_argument(
         "--route", action="append", default=[], metavar="BITS", help="fuse the segments of this route too; repeatable"

@@ -125,7 +125,8 @@ def test_a_usual_row_reads_as_it_should(tmp_path: Path) -> None:
     header, row = (tmp_path / "run" / "frames.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert row == (
-        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14,,,,,,,,,,"
+        "7,track 3 frame 12,gusodrop,1,0,123456789012,,200000,100000,9000,1500000,1610000,11010111,0,fused,14,14"
+        ",,,,,,,,,,"
     )
 
 
