@@ -34,10 +34,11 @@ from export.training.loop import Phase, Progress, run_phase
 from export.training.policy_gradient import binary_entropy_bits, policy_gradient_phase
 from export.training.recalibration import recalibrate
 from export.training.recipe import Workshop, trained
-from export.training.recipes.gusodrop import POLICY_STEPS, REINFORCEMENT, TARGET_ENTROPY_BITS, TARGET_SAVING, momentum
+from export.training.recipes.gusodrop import POLICY_STEPS, REINFORCEMENT, TARGET_ENTROPY_BITS, TARGET_SAVING
 from export.training.recipes.resnet18 import backbone, resnet18_gtsrb
 from export.training.recipes.traffic_signs import read_traffic_signs, test_images
 from export.training.routes import from_policy
+from export.training.supervised import momentum
 from export.training.trials import RouteTable, TabledTrials
 
 _BATCH = 64

@@ -41,6 +41,11 @@ def weight_decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
+def momentum(network: nn.Module, weight_decay: float = 5e-4) -> torch.optim.SGD:
+    """Stochastic gradient descent with Nesterov's momentum, for phases that set its rate at every step."""
+    return torch.optim.SGD(weight_decay_groups(network, weight_decay), lr=0.0, momentum=0.9, nesterov=True)
+
+
 def random_route(keep: Tensor, generator: torch.Generator) -> list[bool]:
     """One route, each block kept with its probability in `keep` (gates,)."""
     return [bool(kept) for kept in torch.rand(len(keep), generator=generator) < keep]

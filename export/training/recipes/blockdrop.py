@@ -20,7 +20,7 @@ from export.training.recipe import Networks, Recipe, Report, Workshop, trained
 from export.training.recipes.exits import QUICK_WIDTH, resnet56_cifar10
 from export.training.recipes.photographs import CIFAR10
 from export.training.routes import RouteDraw, random_depth
-from export.training.supervised import weight_decay_groups
+from export.training.supervised import momentum
 from export.training.trials import LiveTrials
 
 _NAME = "blockdrop-resnet56-cifar10"
@@ -78,7 +78,7 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
         f"{_NAME}-depth",
         student,
         teacher,
-        _momentum(student),
+        momentum(student),
         images,
         anywhere,
         steps=depth_steps,
@@ -103,7 +103,7 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
         f"{_NAME}-settle",
         student,
         teacher,
-        _momentum(student),
+        momentum(student),
         images,
         chosen,
         steps=settle_steps,
@@ -113,11 +113,6 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     run_phase(phase, workshop.work, report)
     recalibrate(student, recalibration, chosen, 2 if quick else 40)
     return digests
-
-
-def _momentum(student: GatedResNet) -> torch.optim.SGD:
-    # The phases set the rate at every step.
-    return torch.optim.SGD(weight_decay_groups(student, 5e-4), lr=0.0, momentum=0.9, nesterov=True)
 
 
 blockdrop_resnet56_cifar10 = Recipe(

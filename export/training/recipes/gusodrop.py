@@ -23,10 +23,9 @@ from export.training.recipe import Networks, Recipe, Report, Workshop, trained
 from export.training.recipes.resnet18 import backbone, resnet18_gtsrb
 from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import from_policy, random_depth
-from export.training.supervised import weight_decay_groups
+from export.training.supervised import momentum
 from export.training.trials import RouteTable, TabledTrials, tabulate_phase
 
-_WEIGHT_DECAY = 5e-4
 # Of the backbone: together with the policy, on its routes, and on those of the finished policy.
 FINE_TUNING_STEPS = (200, 400, 300)
 # Of the MACs; the blocks that the policy likes to drop take a little more of the time than of the MACs.
@@ -143,11 +142,6 @@ def live_without_blocks(
     )
     run_phase(phase, workshop.work, report)
     return options
-
-
-def momentum(student: GatedResNet) -> torch.optim.SGD:
-    """The optimiser of the backbone; the phases set its rate at every step."""
-    return torch.optim.SGD(weight_decay_groups(student, _WEIGHT_DECAY), lr=0.0, momentum=0.9, nesterov=True)
 
 
 gusodrop_gtsrb = Recipe(

@@ -16,10 +16,11 @@ from export.training.distil import distil_phase
 from export.training.loop import run_phase
 from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
-from export.training.recipes.gusodrop import FINE_TUNING_STEPS, SETTLING_RATES, live_without_blocks, momentum
+from export.training.recipes.gusodrop import FINE_TUNING_STEPS, SETTLING_RATES, live_without_blocks
 from export.training.recipes.resnet18 import PHASES, backbone, resnet18_gtsrb, train_with_labels
 from export.training.recipes.traffic_signs import read_traffic_signs, rendered_test_images, test_images, training_images
 from export.training.routes import always
+from export.training.supervised import momentum
 
 # Of the routes that take no longer than `gusodrop`, the one that gives the full network's answer most often: for 94.6%
 # of the training images in the table of the phase "routes".

@@ -16,7 +16,7 @@ from export.training.recipe import Networks, Recipe, Report, Workshop, trained
 from export.training.recipes.exits import QUICK_WIDTH, resnet56_cifar10
 from export.training.recipes.photographs import CIFAR10
 from export.training.skipping import SkippingOptions, own_decisions, skipping_phase
-from export.training.supervised import weight_decay_groups
+from export.training.supervised import momentum
 
 _NAME = "skipnet-resnet56-cifar10"
 _GATES, _SETTLE = f"{_NAME}-gates", f"{_NAME}-settle"
@@ -59,7 +59,7 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
         _GATES,
         network,
         teacher,
-        _momentum(backbone),
+        momentum(backbone),
         torch.optim.Adam(network.block_gates.parameters(), skipping.gate_rate),
         images,
         steps=gate_steps,
@@ -73,7 +73,7 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
         _SETTLE,
         network,
         teacher,
-        _momentum(backbone),
+        momentum(backbone),
         images,
         own_decisions(network),
         steps=settle_steps,
@@ -82,11 +82,6 @@ def _train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[st
     )
     run_phase(phase, workshop.work, report)
     return digests
-
-
-def _momentum(backbone: nn.Module) -> torch.optim.SGD:
-    # The phases set the rate at every step.
-    return torch.optim.SGD(weight_decay_groups(backbone, 5e-4), lr=0.0, momentum=0.9, nesterov=True)
 
 
 skipnet_resnet56_cifar10 = Recipe(
