@@ -13,12 +13,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.datasets.archive import Archive, ArchiveError, write_archive
+from devices.datasets.archive import Archive, ArchiveError, Described, write_archive
 from devices.sources.base import SourceError
 
 SCHEMA = 1
@@ -148,18 +148,7 @@ def read_twins(archive: Archive) -> TwinStream:
     )
 
 
-class _Described(Protocol):
-    """An array, or the header of one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def nbytes(self) -> int: ...
-
-
-def _check(arrays: Mapping[str, _Described]) -> None:
+def _check(arrays: Mapping[str, Described]) -> None:
     """Refuse what is no stream of twins, from names, shapes and types alone."""
     needed, known = ("schema", *_FRAMES, *_OF_FRAMES, "crafting", "digest"), ("floats", *_SCORES)
     for name in needed:

@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.datasets.archive import MAX_BYTES, Archive, ArchiveError, write_archive
+from devices.datasets.archive import MAX_BYTES, Archive, ArchiveError, Described, write_archive
 from devices.interleaving import attacked, turns
 from devices.recording import INDEX, RecordingError, read_clip
 from devices.sources.base import Frame, SourceError, Twin
@@ -248,18 +248,7 @@ def write_recorded(
         raise SourceError(f"{path} cannot be written ({error.strerror}): choose another place") from None
 
 
-class _Described(Protocol):
-    """An array, or the header of one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def nbytes(self) -> int: ...
-
-
-def _check(arrays: Mapping[str, _Described]) -> None:
+def _check(arrays: Mapping[str, Described]) -> None:
     """Refuse what is no stream, from names, shapes and types alone."""
     for name in ("schema", "images"):
         if name not in arrays:
