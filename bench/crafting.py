@@ -40,7 +40,7 @@ class Order:
     @property
     def together(self) -> int:
         """How many frames are crafted together: a batch, or all where the attack says that they share a change."""
-        return len(self.frames) if getattr(self.attack, "whole", False) else self.batch
+        return len(self.frames) if self.attack.whole else self.batch
 
     @property
     def batches(self) -> int:

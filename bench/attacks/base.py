@@ -39,6 +39,10 @@ class Attack(Protocol):
     def ball(self) -> Ball | None:
         """Where its images lie, or None if it has no bound."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether all images of a stream must be crafted together, since they share a change."""
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images` (n, 3, h, w) in [0, 1] with `labels` (n,); all it draws, it draws from
         `generator`.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -99,6 +99,8 @@ class PenalisedDepth:
     `depth-penalised` is GradAuto's released attack, started at the image itself; `depth-penalised:loss=power` has the
     loss of GradMDM, whose own weights (150,000 and 100, on raw gradients) it does not have.  Adam moves every pixel.
     """
+
+    whole: ClassVar[bool] = False
 
     loss: GateLoss = "hinge"
     exponent: float = field(default=3.5, metadata={"help": "of loss=power, above 0", "example": "3.5"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ class EarlyAttack:
     `keep=last` (no success that was lost again comes back), `classes=10` (of a hundred classes only the first ten are
     held down at the last exit), and nothing holds x' near x but the distance, which `eps` can bound in linf.
     """
+
+    whole: ClassVar[bool] = False
 
     alpha: float = field(default=1.0, metadata={"help": "what keeping the last answer is worth", "example": "20"})
     c: float = field(default=50.0, metadata={"help": "what both aims are worth against the distance", "example": "50"})

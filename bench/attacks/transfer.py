@@ -43,7 +43,7 @@ class Transfer:
     @property
     def whole(self) -> bool:
         """Whether all images must be crafted together, since the other attack has them share a change."""
-        return getattr(self._attack, "whole", False)
+        return self._attack.whole
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""

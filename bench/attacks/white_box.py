@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from bench.attacks.target import Outputs, Target
 @dataclass(frozen=True)
 class WhiteBox:
     """Options of an attack that raises the loss of the label, within a ball, by gradients."""
+
+    whole: ClassVar[bool] = False
 
     eps: Fraction = field(
         default=Fraction(8, 255), metadata={"help": "radius of the ball, 0 to 1 in linf", "example": "8/255"}

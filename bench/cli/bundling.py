@@ -61,7 +61,16 @@ def need_torch() -> None:
     Raises:
         RequestError: it is.
     """
-    for package in ("torch", "onnxscript", "onnxruntime"):
+    need_packages("torch", "onnxscript", "onnxruntime")
+
+
+def need_packages(*packages: str) -> None:
+    """Refuse where one of the packages that `edgebench[export]` brings is missing.
+
+    Raises:
+        RequestError: it is.
+    """
+    for package in packages:
         if importlib.util.find_spec(package) is None:
             hint = 'Install it with pip install "edgebench[export]".'
             raise RequestError("package", f"this verb needs the package {package!r}, which is missing", hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import math
 import sys
 import time
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cli.arguments import duration, named_folder, seed, whole
+from bench.cli.bundling import need_packages
 from bench.cli.cluster import add_cluster_argument, batches, check_cluster
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
@@ -106,9 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace, bundles: list[Bundle], beside: list[Bundle]) -> None:
     """Refuse now what would fail after hours."""
-    if importlib.util.find_spec("torch") is None:
-        hint = 'Install it with pip install "edgebench[export]".'
-        raise RequestError("package", "this verb needs the package 'torch', which is missing", hint)
+    need_packages("torch")
     check_cluster(arguments)
     if arguments.draws < _FEWEST_DRAWS:
         raise RequestError(

@@ -35,6 +35,7 @@ class Noise:
 
     mark: str
     deadly: int = -1
+    whole = False
 
     @property
     def ball(self):
