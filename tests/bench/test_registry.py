@@ -7,20 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from distributions import distribution
 
 from bench.registry import PluginError, find, make, names
 from bench.spec import parse_spec, split_composed
-
-
-def distribution(folder: Path, name: str, entry_points: str, *requires: str, **modules: str) -> None:
-    """An installed distribution, as pip leaves it."""
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {each}" for each in requires)]
-    (info / "METADATA").write_text("\n".join(lines) + "\n")
-    (info / "entry_points.txt").write_text(entry_points)
-    for module, source in modules.items():
-        (folder / f"{module}.py").write_text(source)
 
 
 @pytest.fixture

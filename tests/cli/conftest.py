@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,3 +57,16 @@ def golden() -> Golden:
         assert text == path.read_text(encoding="utf-8"), f"look at {path}, then run with EDGEBENCH_UPDATE_GOLDEN=1"
 
     return check
+
+
+@pytest.fixture
+def threads_as_they_were() -> Iterator[None]:
+    """Torch computes with as many threads after the test as before it."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -23,23 +23,12 @@ from edge.preprocess import Preprocessor
 
 ATTACK = ("attack", "--model", "gusodrop", "--method", "fgsm:8/255", "--out", "s.npz")
 needs_torch = pytest.mark.torch
+pytestmark = pytest.mark.usefixtures("threads_as_they_were")
 
 
 def crafted(path: Path | str) -> TwinStream:
     with Archive(Path(path)) as archive:
         return read_twins(archive)
-
-
-@pytest.fixture(autouse=True)
-def threads_as_they_were():
-    if importlib.util.find_spec("torch") is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @needs_torch

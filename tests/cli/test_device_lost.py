@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from distributions import distribution
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -33,11 +34,7 @@ class Doubled:
 @pytest.fixture
 def doubled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another package's backend `doubled:N`."""
-    info = tmp_path / "doubles-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: doubles\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[edgebench.backends]\ndoubled = doubles:Doubled\n")
-    (tmp_path / "doubles.py").write_text(PLUGIN)
+    distribution(tmp_path, "doubles", "[edgebench.backends]\ndoubled = doubles:Doubled\n", doubles=PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "doubles", raising=False)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from distributions import distribution
 
 from bench.records import RunWriter
 from bench.timeline import FrameRecord
@@ -57,11 +58,9 @@ def stream(tmp_path: Path) -> str:
 @pytest.fixture
 def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another package's source `fragile://N`, which breaks off after N frames."""
-    info = tmp_path / "fragile-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fragile\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[edgebench.sources]\nfragile = fragile_source:Fragile\n")
-    (tmp_path / "fragile_source.py").write_text(FRAGILE_SOURCE)
+    distribution(
+        tmp_path, "fragile", "[edgebench.sources]\nfragile = fragile_source:Fragile\n", fragile_source=FRAGILE_SOURCE
+    )
     monkeypatch.syspath_prepend(tmp_path)
 
 

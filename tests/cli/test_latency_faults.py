@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distributions import distribution
 from PIL import Image
 
 from bench.cli import latency
@@ -59,13 +60,12 @@ class OpenedNaN(OpenedNull):
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another package's source `shrinking://N` and backend `nan`."""
-    info = tmp_path / "faulty-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[edgebench.sources]\nshrinking = faulty:Shrinking\n[edgebench.backends]\nnan = faulty:NaN\n"
+    distribution(
+        tmp_path,
+        "faulty",
+        "[edgebench.sources]\nshrinking = faulty:Shrinking\n[edgebench.backends]\nnan = faulty:NaN\n",
+        faulty=PLUGINS,
     )
-    (tmp_path / "faulty.py").write_text(PLUGINS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "faulty", raising=False)
 

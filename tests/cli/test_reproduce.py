@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -10,18 +9,7 @@ import cifar_files
 import pytest
 
 needs_torch = pytest.mark.torch
-
-
-@pytest.fixture(autouse=True)
-def threads_as_they_were():
-    if importlib.util.find_spec("torch") is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads_as_they_were")
 
 
 @pytest.fixture
