@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.cli.arguments import region, seed, whole
 from bench.cli.bundling import need_torch
 from bench.cli.cluster import add_cluster_argument, batches, check_cluster
+from bench.cli.computing import add_one_core_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--floats", action="store_true", help="keep the adversarial frames before rounding to 8 bits, too")
     add("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="frames crafted together (default %(default)s)")
-    add("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
+    add_one_core_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
 
@@ -67,11 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     need_torch()
     check_cluster(arguments)
     _check_place(arguments.out, arguments.overwrite)
-    import torch
-
     from bench.attacked_stream import Wanted, read_frames, write_stream
 
-    torch.set_num_threads(arguments.threads)
+    compute_with(arguments.threads)
     attack, spec = make("attacks", arguments.method)
     bundle = open_bundle(model_folder(arguments.model))
     source, source_spec = make("sources", arguments.source)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.arguments import whole
+from bench.cli.computing import add_all_cores_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import Step
 
@@ -29,7 +29,7 @@ def add_bundle_arguments(parser: argparse.ArgumentParser, *, needs_out: bool = T
     parser.add_argument("--out", type=Path, required=needs_out, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, path by path")
-    parser.add_argument("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
+    add_all_cores_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -50,9 +50,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     need_torch()
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    compute_with(arguments.threads)
 
 
 def need_torch() -> None:

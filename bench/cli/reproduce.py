@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bench.cli.arguments import duration, named_folder, seed, whole
 from bench.cli.bundling import blaming_the_request, data_folder, need_torch
 from bench.cli.cluster import add_cluster_argument, batches, check_cluster
+from bench.cli.computing import add_one_core_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -74,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--eps", type=_radius, metavar="R", help="radius of the attacks in a ball (default 3/40)")
     add("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
-    add("--threads", type=whole, default=1, metavar="N", help="threads to compute with (default 1)")
+    add_one_core_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
     add("--picture", type=Path, metavar="FILE", help="draw it: .png, .svg or .pdf (default: in --out, with matplotlib)")
@@ -105,12 +106,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _reproduced(arguments: argparse.Namespace, data: Path) -> Reproduction:
-    import torch
-
     from bench.reproduce.laboratory import Laboratory, Missing
     from bench.reproduce.study import reproduce
 
-    torch.set_num_threads(arguments.threads)
+    compute_with(arguments.threads)
     study, subjects = _study(arguments)
     budget_s = arguments.budget or (_QUICK_BUDGET_S if arguments.quick else None)
     work = arguments.out / "work"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.cli.arguments import duration, named_folder, seed, whole
 from bench.cli.bundling import need_packages
 from bench.cli.cluster import add_cluster_argument, batches, check_cluster
+from bench.cli.computing import add_one_core_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trained", metavar=model, help="an adversarially trained network, for the check list")
     add("--seed", type=seed, default=0, metavar="N", help="seed of the attacks, never of the defence (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
-    add("--threads", type=whole, default=1, metavar="N", help="cores that may be used (default 1)")
+    add_one_core_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
     add("--picture", type=Path, metavar="FILE", help="draw accuracy over eps: .png, .svg or .pdf (matplotlib)")
@@ -173,15 +174,13 @@ def _evaluated(
     frames: NDArray[np.uint8],
     labels: NDArray[np.int64],
 ) -> Evaluation:
-    import torch
-
     from bench.robustness.defence import open_defence
     from bench.robustness.evaluate import Request, evaluate
     from bench.robustness.grid import Plan
     from bench.robustness.kept import Kept
     from bench.robustness.laboratory import FULL, QUICK
 
-    torch.set_num_threads(arguments.threads)
+    compute_with(arguments.threads)
     levels = sorted(set(arguments.eps))
     plan = Plan(frames, labels, _methods(arguments), levels, arguments.seed, arguments.batch, arguments.draws)
     undefended, trained = (None if each is None else open_defence(each) for each in beside)

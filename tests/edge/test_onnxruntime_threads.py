@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge.backends.base import BackendError
-from edge.backends.onnxruntime.process import this_process, usable_cores
+from edge.backends.onnxruntime.process import this_process
+from edge.cores import usable_cores
 
 ROOT = Path(__file__).parents[2]
 

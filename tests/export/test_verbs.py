@@ -19,6 +19,9 @@ from export.onnx.verify import Difference, Verification
 
 pytestmark = pytest.mark.torch
 
+# ONNX Runtime settles on its threads once in a process, and the tests share one.
+ONE_CORE = ("--threads", "1")
+
 
 @pytest.fixture(autouse=True)
 def threads_as_they_were(monkeypatch):
@@ -32,7 +35,7 @@ def threads_as_they_were(monkeypatch):
 def test_train_and_export_make_the_same_bundle(signs_folder, tmp_path, capsys):
     """One network through both verbs: trained, written, measured, verified; then written again from its file."""
     work, first, second = tmp_path / "work", tmp_path / "first", tmp_path / "second"
-    common = ["--data", str(signs_folder), "--work", str(work), "--json"]
+    common = ["--data", str(signs_folder), "--work", str(work), *ONE_CORE, "--json"]
     assert main(["train", "resnet18-gtsrb", "--quick", "--seed", "7", "--verify", "--out", str(first), *common]) == 0
     shown = capsys.readouterr()
     document = json.loads(shown.out)
@@ -61,7 +64,7 @@ def test_train_and_export_make_the_same_bundle(signs_folder, tmp_path, capsys):
 def test_a_surrogate_is_trained_and_crafted_on(photographs, tmp_path, capsys):
     """From a target that only answers to adversarial images for it, by the command and the spec of the documents."""
     surrogate, target = "surrogate-mobilenet-of-sdn-mobilenet-cifar10", "sdn-mobilenet-cifar10"
-    common = ["--quick", "--data", str(photographs), "--work", str(tmp_path / "work"), "--json"]
+    common = ["--quick", "--data", str(photographs), "--work", str(tmp_path / "work"), *ONE_CORE, "--json"]
     assert main(["train", surrogate, *common, "--out", str(tmp_path / "surrogate")]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["bundle"]["name"], document["accuracy"]["n"]) == (f"{surrogate}-quick", 6)

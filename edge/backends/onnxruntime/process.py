@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from edge.backends.base import BackendError
 from edge.backends.onnxruntime.importing import import_onnxruntime
+from edge.cores import usable_cores
 
 # Only errors: writing an optimised graph warns that it fits this machine alone, which is what it is for.
 _LOG_ERRORS = 3
@@ -101,11 +101,6 @@ def _cpuinfo() -> str:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _register_arena(ort: Any) -> None:
