@@ -24,7 +24,10 @@ def data(edgebench, monkeypatch) -> Path:
 @pytest.mark.slow
 def test_a_trained_network_is_found_by_name_and_what_is_missing_is_named(edgebench, data) -> None:
     recipe = "sdn-mobilenet-cifar10"
-    assert edgebench("train", recipe, "--quick", "--threads", "1", "--work", "work", "--out", f"bundles/{recipe}").status == 0
+    assert (
+        edgebench("train", recipe, "--quick", "--threads", "1", "--work", "work", "--out", f"bundles/{recipe}").status
+        == 0
+    )
     words = ("reproduce", "dynn-efficiency", "--bundles", "bundles", "--out", "found", "--quick", "--images", "4")
 
     ended = edgebench(*words)

@@ -163,7 +163,7 @@ def rewrite(folder: Path, change: Callable[[dict], object]) -> None:
 
 def state_digests(folder: Path) -> None:
     document = json.loads((folder / "pieces.json").read_text())
-    document["weights_crc32"] = zlib.crc32((folder / "weights").read_bytes())
+    document["weights_crc32"] = [zlib.crc32((folder / "weights").read_bytes())]
     data = json.dumps(document).encode()
     (folder / "pieces.json").write_bytes(data)
     (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(data).hexdigest()}  pieces.json\n")

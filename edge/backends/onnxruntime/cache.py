@@ -2,9 +2,9 @@
 
     $XDG_CACHE_HOME/edgebench/onnxruntime/<key>/
         SHA256SUMS      the digest of pieces.json
-        pieces.json     the graphs of the pieces (protobuf, in base64), where their weights are and the CRC-32 of these,
-                        and scores to check by
-        weights         each at a multiple of 64 bytes, as the kernels want them
+        pieces.json     the graphs of the pieces (protobuf, in base64), where their weights are
+                        what they sum up to, and scores to check by
+        weights         see `weights_file`
 
 An optimised graph fits one kind of processor, and gives wrong scores on another without a word.  So the key is made of
 all that the graph depends on, and whoever loads an entry compares the scores before using it.
@@ -22,7 +22,6 @@ import platform
 import shutil
 import stat
 import tempfile
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -32,17 +31,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.onnxruntime.memory import ALIGNMENT_BYTES, Shared, aligned, share
+from edge.backends.onnxruntime.memory import Shared, share
 from edge.backends.onnxruntime.pieces import Piece, Pieces
+from edge.backends.onnxruntime.weights_file import read_weights, write_weights
 
 # Counts up when entries, or the way graphs are optimised and cut, change.
-SCHEMA = 2
+SCHEMA = 3
 # Networks kept; the one that was used longest ago goes first.
 KEPT = 16
 
 _SUMS, _PIECES, _WEIGHTS = "SHA256SUMS", "pieces.json", "weights"
-# Read and summed up in parts that stay in the processor's own cache.
-_CHUNK_BYTES = 2**19
 _CPUINFO = Path("/proc/cpuinfo")
 # What tells kinds of processors apart, on x86 and on ARM; the other lines are clocks, numbers of cores and the like.
 _PROCESSOR_FIELDS = (
@@ -134,21 +132,16 @@ def processor_of(cpuinfo: str) -> str:
 def _write(folder: Path, remembered: Remembered) -> None:
     weights = remembered.pieces.weights
     distinct = {id(weight): weight.array for weight in weights.values()}
-    offsets, size_bytes, crc32 = {}, 0, 0
-    with open(folder / _WEIGHTS, "wb") as file:
-        for identity, array in distinct.items():
-            offsets[identity] = size_bytes
-            for part in (array.data, bytes(-array.nbytes % ALIGNMENT_BYTES)):
-                crc32 = zlib.crc32(part, crc32)
-                size_bytes += file.write(part)
+    contents = write_weights(folder / _WEIGHTS, distinct.values())
+    offsets = dict(zip(distinct, contents.offsets, strict=True))
     document = {
         "header": _text(remembered.pieces.header),
         "stages": {stage: _document(piece) for stage, piece in remembered.pieces.by_stage.items()},
         "weights": {
             name: [weight.array.dtype.str, offsets[id(weight)], *weight.array.shape] for name, weight in weights.items()
         },
-        "weights_bytes": size_bytes,
-        "weights_crc32": crc32,
+        "weights_bytes": contents.size_bytes,
+        "weights_crc32": contents.crc32,
         "scores": [scores.tolist() for scores in remembered.scores],
     }
     data = json.dumps(document).encode()
@@ -166,7 +159,7 @@ def _load(folder: Path, ort: Any) -> Remembered | None:
     if (folder / _SUMS).read_text() != f"{hashlib.sha256(data).hexdigest()}  {_PIECES}\n":
         return None
     document = json.loads(data)
-    memory = _read_weights(folder / _WEIGHTS, document["weights_bytes"], document["weights_crc32"])
+    memory = read_weights(folder / _WEIGHTS, document["weights_bytes"], document["weights_crc32"])
     if memory is None:
         return None
     distinct: dict[tuple[Any, ...], Shared] = {}
@@ -182,22 +175,6 @@ def _load(folder: Path, ort: Any) -> Remembered | None:
         ),
         [np.array(scores, np.float32) for scores in document["scores"]],
     )
-
-
-def _read_weights(file: Path, size_bytes: int, crc32: int) -> NDArray[np.uint8] | None:
-    """The bytes of the weights, or None if they are not those that were written."""
-    # Read, not mapped: the bytes that were checked stay the bytes that are used, and no frame waits for the disk.
-    memory = aligned((size_bytes,), np.uint8)
-    view, found = memory.data, 0
-    with open(file, "rb", buffering=0) as stream:
-        for start in range(0, size_bytes, _CHUNK_BYTES):
-            chunk = view[start : start + _CHUNK_BYTES]
-            if stream.readinto(chunk) != len(chunk):
-                return None
-            # Damage is looked for, not an attacker, who could write the sums too: SHA-256 would take twice as long.
-            found = zlib.crc32(chunk, found)
-        complete = not stream.read(1)
-    return memory if complete and found == crc32 else None
 
 
 def _array(memory: NDArray[np.uint8], dtype: str, offset_bytes: int, *shape: int) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edge.backends.compose import network_inputs
+from edge.backends.onnxruntime import placeholder
 from edge.backends.onnxruntime.pieces import INPUT, Piece, Pieces
 from edge.backends.onnxruntime.process import Process
 from edge.backends.onnxruntime.weights import WeightPool
@@ -32,8 +33,6 @@ NCHWC_DOMAIN = "com.microsoft.nchwc"
 POOLED_TYPES = tuple(map(np.dtype, (np.float32, np.int8, np.uint8, np.int32)))
 # Smaller constants stay in the graph: some kernels want them when they are made (axes, shapes, limits).
 _POOLED_BYTES = 256
-# ONNX Runtime 1.32 insists that the file of an external weight exists, even when the weight is supplied otherwise.
-PLACEHOLDER_FILE = "weights"
 
 
 class CutError(Exception):
@@ -256,5 +255,5 @@ def _placeholder(tensor: onnx.TensorProto) -> onnx.TensorProto:
     empty = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     empty.data_location = TensorProto.EXTERNAL
     entry = empty.external_data.add()
-    entry.key, entry.value = "location", PLACEHOLDER_FILE
+    entry.key, entry.value = "location", placeholder.NAME
     return empty

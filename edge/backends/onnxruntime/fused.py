@@ -5,10 +5,8 @@ Their graphs are joined from the pieces of a network that was optimised as a who
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -18,8 +16,9 @@ from numpy.typing import NDArray
 from edge.backends.base import Executable, Features
 from edge.backends.compose import compose, network_inputs
 from edge.backends.onnxruntime.calls import Call
-from edge.backends.onnxruntime.cut import PLACEHOLDER_FILE, cut, optimise
+from edge.backends.onnxruntime.cut import cut, optimise
 from edge.backends.onnxruntime.pieces import Pieces, join
+from edge.backends.onnxruntime.placeholder import Placeholder
 from edge.backends.onnxruntime.process import Process
 from edge.backends.onnxruntime.spans import Link, Spans, divide
 from edge.network import Network, Segment
@@ -70,6 +69,7 @@ class FusedCompiler:
         # Without them a convolution in int8 takes eight times as long; in float32 they save nothing.
         self._packs = precision == "int8"
         self.spans = spans or divide(network, _packed_bytes(pieces) if self._packs else {})
+        self._placeholder = Placeholder()
         self._calls: WeakValueDictionary[Link, Call] = WeakValueDictionary()
 
     def compile(self, segment: Segment) -> Executable:
@@ -91,10 +91,9 @@ class FusedCompiler:
             options.add_session_config_entry("session.disable_prepacking", "1")
         for name, weight in weights.items():
             options.add_initializer(name, weight.value)
-        with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
-            Path(folder, PLACEHOLDER_FILE).touch()
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-            session = self._process.session(model, options)
+        folder = str(self._placeholder.folder())
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        session = self._process.session(model, options)
         return Call(self._process.ort, session, tuple(weights.values()))
 
 

@@ -47,8 +47,8 @@ class Architecture:
     full_epochs: int
 
 
-RESNET56 = Architecture("resnet56", cifar_resnet.resnet56, cifar_resnet.PUBLISHED_EXITS, 8, 12)
-MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 8, 12)
+RESNET56 = Architecture("resnet56", cifar_resnet.resnet56, cifar_resnet.PUBLISHED_EXITS, 8, 4)
+MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 7, 6)
 VGG16 = Architecture("vgg16", vgg.vgg16, vgg.PUBLISHED_EXITS, 6, 10)
 
 

@@ -1,0 +1,81 @@
+"""The weights of a cached network as one file, read by several cores at once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.backends.onnxruntime.memory import ALIGNMENT_BYTES, aligned
+from edge.cores import usable_cores
+
+# Each part has a sum of its own, so that parts can be read side by side.
+PART_BYTES = 2**22
+# Read and summed up in chunks that stay in the processor's own cache.
+_CHUNK_BYTES = 2**19
+# Beyond this, memory is what limits.
+_MOST_READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Where each array starts in the file, at multiples of 64 bytes as the kernels want them; how long the file is;
+    and the CRC-32 of each of its parts."""
+
+    offsets: list[int]
+    size_bytes: int
+    crc32: list[int]
+
+
+def write_weights(file: Path, arrays: Iterable[NDArray[Any]]) -> Contents:
+    """Write C-contiguous arrays one behind the other.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    offsets, size_bytes = [], 0
+    with open(file, "wb") as stream:
+        for array in arrays:
+            offsets.append(size_bytes)
+            size_bytes += stream.write(array.data) + stream.write(bytes(-array.nbytes % ALIGNMENT_BYTES))
+    with open(file, "rb") as stream:
+        return Contents(offsets, size_bytes, [zlib.crc32(part) for part in iter(lambda: stream.read(PART_BYTES), b"")])
+
+
+def read_weights(file: Path, size_bytes: int, crc32: list[int]) -> NDArray[np.uint8] | None:
+    """The bytes of the file, or None if they are not those that were written.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if file.stat().st_size != size_bytes or len(crc32) != -(-size_bytes // PART_BYTES):
+        return None
+    # Read, not mapped: the bytes that were checked stay the bytes that are used, and no frame waits for the disk.
+    memory = aligned((size_bytes,), np.uint8)
+
+    def sound(part: int) -> bool:
+        start = part * PART_BYTES
+        return _read_part(file, start, memory.data[start : start + PART_BYTES]) == crc32[part]
+
+    with ThreadPoolExecutor(min(_MOST_READERS, usable_cores())) as readers:
+        return memory if all(readers.map(sound, range(len(crc32)))) else None
+
+
+def _read_part(file: Path, start: int, into: memoryview) -> int | None:
+    """The CRC-32 of a part, which is then in memory; None where the file ends too early."""
+    found = 0
+    with open(file, "rb", buffering=0) as stream:
+        stream.seek(start)
+        for offset in range(0, len(into), _CHUNK_BYTES):
+            chunk = into[offset : offset + _CHUNK_BYTES]
+            if stream.readinto(chunk) != len(chunk):
+                return None
+            # Damage is looked for, not an attacker, who could write the sums too: SHA-256 would take twice as long.
+            found = zlib.crc32(chunk, found)
+    return found
