@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import isfinite
 from time import perf_counter_ns
 from typing import Literal, NamedTuple
 
@@ -165,7 +166,8 @@ class Runtime:
         device = self._device_times() if self._device_times is not None else NO_DEVICE_TIMES
         # Of every exit that was asked: a decision made on what is no number is none.
         for index, found in asked.items():
-            if not np.isfinite(found).all():
+            # A sum of finite float32 is finite as float64; for ten classes 0.4 us, and 3.6 by np.isfinite.
+            if not isfinite(sum(found.tolist())):
                 raise FrameError(f"the scores of route {route or '-'} at exit {index} are not finite numbers")
         policy_ns = policy_done - began
         inference_ns = ended - began

@@ -30,6 +30,8 @@ _PEAK_RATE = 0.1
 _WEIGHT_DECAY = 5e-4
 _LABEL_SMOOTHING = 0.05
 _HEADS_EPOCHS = 6
+# What a network with exits runs with unless it is told otherwise.
+_CONTROLLER = "confidence:0.9"
 _HEADS_RATE = 3e-3
 # A bundle's name has at most 64, and a quick one ends in -quick.
 LONGEST_NAME = 58
@@ -184,7 +186,7 @@ def _recipe(
         bundle=name,
         task=photographs.task,
         classes=photographs.classes,
-        controller="all",
+        controller=_CONTROLLER if exits else "all",
         draws=1,
         needs=photographs.needs,
         phases=phases,
@@ -225,4 +227,7 @@ vgg16_cifar100 = family(VGG16, CIFAR100)
 vgg16_tiny_imagenet = family(VGG16, TINY_IMAGENET)
 
 # Patience counts exits that agree, so it wants many: one behind every block but the last.
-pabee_resnet56_cifar10 = joint_recipe("pabee-resnet56-cifar10", RESNET56, CIFAR10, tuple(range(26)), depth_weights)
+pabee_resnet56_cifar10 = replace(
+    joint_recipe("pabee-resnet56-cifar10", RESNET56, CIFAR10, tuple(range(26)), depth_weights),
+    controller="patience:6",
+)
