@@ -28,7 +28,10 @@ def same(left, right):
     return all(torch.equal(a, b) for a, b in zip(left.state_dict().values(), right.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, "pabee-resnet56-cifar10", "gusodrop-ee-gtsrb"])
+SMALLER = [f"{network}-{data}" for network in ("resnet20", "half-mobilenet") for data in ("cifar10", "cifar100")]
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *SMALLER, "pabee-resnet56-cifar10", "gusodrop-ee-gtsrb"])
 def test_a_recipe_is_found_by_its_name(name):
     recipe = registry.find("recipes", name)
     assert recipe.name == name

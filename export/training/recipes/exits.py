@@ -226,6 +226,14 @@ vgg16_cifar10 = family(VGG16, CIFAR10)
 vgg16_cifar100 = family(VGG16, CIFAR100)
 vgg16_tiny_imagenet = family(VGG16, TINY_IMAGENET)
 
+# Smaller static networks, to hold beside networks with exits that are as fast on average.
+RESNET20 = Architecture("resnet20", cifar_resnet.resnet20, (), 8, 4)
+HALF_MOBILENET = Architecture("half-mobilenet", mobilenet.half_mobilenet, (), 7, 6)
+resnet20_cifar10 = joint_recipe("resnet20-cifar10", RESNET20, CIFAR10, (), rising_weights)
+resnet20_cifar100 = joint_recipe("resnet20-cifar100", RESNET20, CIFAR100, (), rising_weights)
+half_mobilenet_cifar10 = joint_recipe("half-mobilenet-cifar10", HALF_MOBILENET, CIFAR10, (), rising_weights)
+half_mobilenet_cifar100 = joint_recipe("half-mobilenet-cifar100", HALF_MOBILENET, CIFAR100, (), rising_weights)
+
 # Patience counts exits that agree, so it wants many: one behind every block but the last.
 pabee_resnet56_cifar10 = replace(
     joint_recipe("pabee-resnet56-cifar10", RESNET56, CIFAR10, tuple(range(26)), depth_weights),
