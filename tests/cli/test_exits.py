@@ -13,6 +13,7 @@ from bench.records import read_run
 from bench.registry import make
 from devices.sources.recorded import write_recorded
 from edge.bundle import open_bundle, state_calibration
+from edge.models import model_folder
 from edge.network import Calibration
 from edge.preprocess import Preprocessor
 
@@ -80,6 +81,26 @@ def test_calibrated_thresholds_are_in_the_bundle_and_do_what_was_said(edgebench,
     assert measured["accuracy"]["value"] == pytest.approx(document["chosen_on"]["accuracy"]["value"])
 
 
+def test_thresholds_can_be_calibrated_for_a_time(edgebench, model: str, stream: str) -> None:
+    ended = edgebench("calibrate", "--model", model, "--source", stream, "--target", "latency:2s")
+    assert ended.status == 0, ended.err
+    assert ended.out.startswith("confidence-latency-2000ms for latency:2000ms\n")
+    assert " of the time (" in ended.out
+    assert list(open_bundle(Path(model)).network.calibrations) == ["confidence-latency-2000ms"]
+
+
+def test_frames_of_the_training_are_noted(model: str) -> None:
+    from bench.cli.calibrate import _seen_in_training
+
+    bundle = open_bundle(model_folder("gusodrop"))
+    seen = ("dataset://gtsrb/train", "dataset://gtsrb/tracks?seed=3")
+    assert [
+        source
+        for source in (*seen, "dataset://cifar10/train", "synthetic://gtsrb")
+        if _seen_in_training(source, bundle)
+    ] == list(seen)
+
+
 def test_a_run_says_what_was_saved_and_a_report_says_it_again(edgebench, model: str, stream: str) -> None:
     words = ("latency", "--model", model, "--source", stream, "--controller", "confidence:0", "--json")
     run = edgebench(*words, "--out", "run")
@@ -110,6 +131,9 @@ def test_calibrated_thresholds_per_exit_can_go_into_a_copy(edgebench, model: str
     ("words", "sentence"),
     [
         (("--target", "speed:3"), "'speed:3' is not a target"),
+        (("--target", "latency:2"), "'2' is out of range for the target latency: give a share above 0"),
+        (("--target", "latency:2ms", "--costs", "macs"), "latency:2ms is a time, and --costs macs counts work"),
+        (("--target", "latency:1us"), "no threshold reaches latency:0.001ms: even leaving at the first exit takes"),
         (("--target", "accuracy:1"), "no threshold reaches accuracy:1: the best accuracy on these frames is"),
         (("--target", "loss:0.1", "--controller", "confidence:0.9"), "confidence:0.9 has thresholds already"),
         (("--target", "loss:0.1", "--controller", "patience:2"), "patience:2 has 0 controllers with thresholds"),
