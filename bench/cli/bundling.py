@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.computing import add_all_cores_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import Step
+from edge.cores import usable_cores
 
 if TYPE_CHECKING:
     from bench.delivery import Delivery
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
     from export.training.recipe import Trained
 
 
-def add_bundle_arguments(parser: argparse.ArgumentParser, *, needs_out: bool = True) -> None:
+def add_bundle_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    needs_out: bool = True,
+    verified: str = "compare the bundle with torch, path by path",
+) -> None:
     """The options of the bundle."""
     parser.add_argument("--out", type=Path, required=needs_out, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, path by path")
+    parser.add_argument("--verify", action="store_true", help=verified)
     add_all_cores_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -42,7 +48,7 @@ def data_folder(arguments: argparse.Namespace) -> Path | None:
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    """Refuse now what would fail after hours: no torch, no place for the bundle.
+    """Settle on the cores, and refuse now what would fail after hours: no torch, no place for the bundle.
 
     Raises:
         RequestError: it would.
@@ -50,6 +56,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     need_torch()
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
+    arguments.threads = arguments.threads or usable_cores()
     compute_with(arguments.threads)
 
 

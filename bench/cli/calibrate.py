@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
             _refuse_test(source_spec, bundle)
             if _seen_in_training(source_spec, bundle):
                 note(
-                    f"note: {bundle.name} was trained on the frames of {source_spec} and is surer of them than of others, "
-                    "so that the thresholds come out too trusting; calibrate on frames that were set aside"
+                    f"note: {bundle.name} was trained on the frames of {source_spec} and is surer of them than of "
+                    "others, so that the thresholds come out too trusting; calibrate on frames that were set aside"
                 )
             walk = walked(arguments, bundle, controller, source)
         table = walk.table if arguments.costs == "measured" else in_macs(walk.table, bundle.network)

@@ -66,7 +66,7 @@ def parse_target(text: str) -> Target:
         number = parse_ms(value) if in_ms else float(value)
     except ValueError:
         number = -1.0
-    if not 0.0 < number or not (in_ms or number <= 1.0):
+    if not (number > 0.0 and (in_ms or number <= 1.0)):
         span = "a share above 0 and up to 1"
         if kind == "latency":
             span += " of the full network's time, or a mean time above 0 in us, ms or s"

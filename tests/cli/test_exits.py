@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cifar_files import write_noise
 from toys import exit_bundle
 
 from bench.records import read_run
@@ -196,6 +197,75 @@ def test_a_single_file_answers_as_the_staged_runtime_does(edgebench, model: str,
     assert exits == [(row.exit, row.predicted) for row in rows]
     assert "one.onnx exists already" in edgebench(*words).err
     assert edgebench(*words, "--overwrite").out.startswith("one.onnx: toy-exits with ")
+
+
+@pytest.fixture
+def photographed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A model for images of which there are twelve."""
+    monkeypatch.setenv("EDGEBENCH_DATA", str(write_noise(tmp_path)))
+    model = exit_bundle(tmp_path / "net", channels=8, classes=10, size=32, exits=3, data_set="cifar10")
+    return str(model)
+
+
+VERIFY = ("--single-file", "one.onnx", "--controller", "confidence:0.5", "--verify", "--threads", "1")
+
+
+def test_a_single_file_is_verified_on_test_images(edgebench, photographed: str) -> None:
+    pytest.importorskip("onnxruntime")
+    ended = edgebench("export", photographed, *VERIFY)
+
+    assert ended.status == 0, ended.err
+    assert ended.err == "comparing with the staged runtime on 12 images\n"
+    assert "on 12 test images beside the staged runtime:\n  same exit 100.0%, same answer 100.0%, scores" in ended.out
+    assert ended.out.endswith("the file answers as the bundle does\n")
+    document = json.loads(edgebench("export", photographed, *VERIFY, "--overwrite", "--json").out)
+    verification = document["verification"]
+    assert verification.pop("difference") < 1e-5
+    assert verification == {"images": 12, "borderline": 0, "exits": 1, "answers": 1, "faithful": True}
+
+
+def test_a_single_file_that_decides_otherwise_is_found(
+    edgebench, photographed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    from export.onnx import nested
+
+    honest = nested.nested
+    monkeypatch.setattr(nested, "nested", lambda bundle, thresholds, route: honest(bundle, [None, None], route))
+    ended = edgebench("export", photographed, *VERIFY, "--controller", "confidence:0")
+
+    assert ended.status == 1
+    assert "same exit 0.0%" in ended.out
+    assert "scores apart by at most - of the largest\nTHE FILE DIFFERS FROM THE BUNDLE\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--work", "w"), "--work has no meaning for the writing of a single file. Leave it out."),
+        (
+            ("--target", "sm86"),
+            "--target has no meaning for the writing of a single file. It is for --format tensorrt.",
+        ),
+        (("--data", "d"), "--data has no meaning for the writing of a single file. Add --verify, or leave it out."),
+        (
+            ("--threads", "2"),
+            "--threads has no meaning for the writing of a single file. Add --verify, or leave it out.",
+        ),
+        (
+            ("--verify",),
+            "--verify compares on the test images of toy, which are not part of the project. Name their folder with "
+            "--data or EDGEBENCH_DATA.",
+        ),
+    ],
+)
+def test_what_a_single_file_would_ignore_is_refused(
+    edgebench, model: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.delenv("EDGEBENCH_DATA", raising=False)
+    ended = edgebench("export", model, "--single-file", "one.onnx", "--controller", "confidence:0.9", *words)
+    assert (ended.status, ended.err) == (2, f"edgebench: {sentence}\n")
+    assert not Path("one.onnx").exists()
 
 
 @pytest.mark.parametrize(
