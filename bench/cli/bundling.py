@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from edge.cores import usable_cores
 if TYPE_CHECKING:
     from bench.delivery import Delivery
     from edge.bundle import Accuracy, Measured
-    from export.onnx.verify import Verification
+    from export.onnx.verify import Leaving, Verification
     from export.training.examples import Examples
     from export.training.recipe import Trained
 
@@ -182,4 +182,20 @@ def _verification(verification: Verification) -> list[str]:
     verdict = (
         "the bundle computes what it stores" if verification.faithful else "THE BUNDLE DIFFERS FROM WHAT IT STORES"
     )
-    return [*lines, verdict]
+    return [*lines, *_leaving(verification.leaving), verdict]
+
+
+def _leaving(leaving: Sequence[Leaving]) -> list[str]:
+    """A row an exit, a column a threshold."""
+    if not leaving:
+        return []
+    thresholds = list(dict.fromkeys(found.threshold for found in leaving))
+    lines = [
+        "of the images that leave there by confidence, the share that leaves the bundle there too:",
+        f"  {'threshold':<10}" + "".join(f"{threshold:>9g}" for threshold in thresholds),
+    ]
+    for exit_index in dict.fromkeys(found.exit for found in leaving):
+        shares = [found.agreement for found in leaving if found.exit == exit_index]
+        cells = ["-" if share is None else f"{share:.1%}" for share in shares]
+        lines.append(f"  {f'exit {exit_index}':<10}" + "".join(f"{cell:>9}" for cell in cells))
+    return lines
