@@ -48,10 +48,11 @@ def exit_bundle(
     exits: int = 3,
     narrowed: bool = False,
     data_set: str = "toy",
+    name: str = "toy-exits",
 ) -> Path:
     """A network without gates and with several exits, the last behind the last block; returns the folder."""
     toy = _Toy(blocks, channels, classes, size, seed)
-    return toy.write(folder, "toy-exits", gated=False, policy=False, exits=exits, narrowed=narrowed, data_set=data_set)
+    return toy.write(folder, name, gated=False, policy=False, exits=exits, narrowed=narrowed, data_set=data_set)
 
 
 def both_bundle(

@@ -43,6 +43,15 @@ def test_a_sweep_shows_thresholds_beside_what_they_must_beat(edgebench, model: s
     assert max(map(len, ended.out.splitlines())) <= 80
 
 
+def test_a_long_name_stands_in_a_sweep_as_it_is(edgebench, tmp_path: Path, stream: str) -> None:
+    folder = exit_bundle(tmp_path / "net", channels=8, classes=3, size=8, exits=3, name="sdn-mobilenet-cifar10")
+    shown = edgebench("sweep", "--model", str(folder), "--source", stream).out.splitlines()
+
+    (static,) = (line for line in shown if line.startswith("  sdn-mobilenet-cifar10 to its end "))
+    rows = [line for line in shown if line.startswith(("  confidence:", "  oracle"))]
+    assert {line.index("%") for line in rows} == {static.index("%")}
+
+
 def test_the_document_of_a_sweep_holds_together(edgebench, model: str, stream: str, tmp_path: Path) -> None:
     words = ("sweep", "--model", model, "--source", stream, "--thresholds", "0,0.7,1", "--json")
     ended = edgebench(*words, "--picture", "sweep.svg")
