@@ -23,4 +23,6 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):
         return False  # another C library than glibc
     settings = ((_MMAP_THRESHOLD, _LARGEST_IN_HEAP), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _GROWTH))
-    return all([mallopt(option, value) for option, value in settings])
+    # Each is worth having where another is refused.
+    taken = [mallopt(option, value) for option, value in settings]
+    return all(taken)

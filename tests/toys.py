@@ -47,10 +47,12 @@ def exit_bundle(
     seed: int = 0,
     exits: int = 3,
     narrowed: bool = False,
+    data_set: str = "toy",
+    name: str = "toy-exits",
 ) -> Path:
     """A network without gates and with several exits, the last behind the last block; returns the folder."""
     toy = _Toy(blocks, channels, classes, size, seed)
-    return toy.write(folder, "toy-exits", gated=False, policy=False, exits=exits, narrowed=narrowed)
+    return toy.write(folder, name, gated=False, policy=False, exits=exits, narrowed=narrowed, data_set=data_set)
 
 
 def both_bundle(
@@ -168,6 +170,7 @@ class _Toy:
         exits: int,
         narrowed: bool,
         decisions: bool = False,
+        data_set: str = "toy",
     ) -> Path:
         order = ["stem"]
         self._add("stem", "stem", self._stem())
@@ -205,7 +208,7 @@ class _Toy:
         )
         manifest = Manifest(
             name=name,
-            task=Task("toy", tuple(f"class {index}" for index in range(self.classes))),
+            task=Task(data_set, tuple(f"class {index}" for index in range(self.classes))),
             input_shape=self.image_shape,
             network=network,
             controllers=Controllers("gusodrop" if policy else "all"),

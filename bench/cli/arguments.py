@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from devices.sources.capture import Queue
+from edge.times import parse_ms
 
 _MOST_FPS = 10_000.0
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -55,11 +56,11 @@ def fps(text: str) -> float:
 
 
 def milliseconds(text: str) -> float:
-    """Milliseconds, from `33ms`, `0.5s` or a bare number of milliseconds."""
-    matched = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|)", text)
-    if matched is None or float(matched[1]) == 0:
-        raise ArgumentTypeError(f"{text!r} is not a time, such as 33ms")
-    return float(matched[1]) * (1000.0 if matched[2] == "s" else 1.0)
+    """Milliseconds, from `33ms`, `500us`, `0.5s` or a bare number of milliseconds."""
+    try:
+        return parse_ms(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{error}, such as 33ms") from None
 
 
 def queue(text: str) -> Queue:

@@ -18,6 +18,7 @@ from bench.cli.cluster import add_cluster_argument, batches, check_cluster
 from bench.cli.computing import add_one_core_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
+from bench.cli.sourcing import add_source_argument, source_or_own
 from bench.cli.streams import note, reader_may_leave
 from bench.harness import FRAMES_BY_DEFAULT
 from bench.registry import make
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", required=True, metavar="NAME_OR_FOLDER", help="the network to attack")
     add("--method", required=True, metavar="SPEC", help="the attack, such as pgd:eps=8/255,steps=10,eot=20")
-    add("--source", default="synthetic://gtsrb", metavar="SPEC", help="where frames come from (default %(default)s)")
+    add_source_argument(parser)
     add("--frames", type=whole, metavar="N", help=f"how many (default all; endless sources: {FRAMES_BY_DEFAULT})")
     add("--roi", type=region, metavar="X,Y,W,H", help="the part of every image to keep, or frame, or detect")
     add("--out", type=Path, required=True, metavar="FILE.npz", help="the stream to write")
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     compute_with(arguments.threads)
     attack, spec = make("attacks", arguments.method)
     bundle = open_bundle(model_folder(arguments.model))
-    source, source_spec = make("sources", arguments.source)
+    source, source_spec = make("sources", source_or_own(arguments.source, bundle))
     work = arguments.work or arguments.out.with_name(arguments.out.name + ".work")
     with closing(source), batches(arguments) as made, progress() as show:
         wanted = Wanted(

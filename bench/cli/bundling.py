@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,20 +15,26 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.computing import add_all_cores_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import Step
+from edge.cores import usable_cores
 
 if TYPE_CHECKING:
     from bench.delivery import Delivery
     from edge.bundle import Accuracy, Measured
-    from export.onnx.verify import Verification
+    from export.onnx.verify import Leaving, Verification
     from export.training.examples import Examples
     from export.training.recipe import Trained
 
 
-def add_bundle_arguments(parser: argparse.ArgumentParser, *, needs_out: bool = True) -> None:
+def add_bundle_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    needs_out: bool = True,
+    verified: str = "compare the bundle with torch, path by path",
+) -> None:
     """The options of the bundle."""
     parser.add_argument("--out", type=Path, required=needs_out, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument("--verify", action="store_true", help="compare the bundle with torch, path by path")
+    parser.add_argument("--verify", action="store_true", help=verified)
     add_all_cores_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -42,7 +48,7 @@ def data_folder(arguments: argparse.Namespace) -> Path | None:
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    """Refuse now what would fail after hours: no torch, no place for the bundle.
+    """Settle on the cores, and refuse now what would fail after hours: no torch, no place for the bundle.
 
     Raises:
         RequestError: it would.
@@ -50,6 +56,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     need_torch()
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
+    arguments.threads = arguments.threads or usable_cores()
     compute_with(arguments.threads)
 
 
@@ -175,4 +182,20 @@ def _verification(verification: Verification) -> list[str]:
     verdict = (
         "the bundle computes what it stores" if verification.faithful else "THE BUNDLE DIFFERS FROM WHAT IT STORES"
     )
-    return [*lines, verdict]
+    return [*lines, *_leaving(verification.leaving), verdict]
+
+
+def _leaving(leaving: Sequence[Leaving]) -> list[str]:
+    """A row an exit, a column a threshold."""
+    if not leaving:
+        return []
+    thresholds = list(dict.fromkeys(found.threshold for found in leaving))
+    lines = [
+        "of the images that leave there by confidence, the share that leaves the bundle there too:",
+        f"  {'threshold':<10}" + "".join(f"{threshold:>9g}" for threshold in thresholds),
+    ]
+    for exit_index in dict.fromkeys(found.exit for found in leaving):
+        shares = [found.agreement for found in leaving if found.exit == exit_index]
+        cells = ["-" if share is None else f"{share:.1%}" for share in shares]
+        lines.append(f"  {f'exit {exit_index}':<10}" + "".join(f"{cell:>9}" for cell in cells))
+    return lines

@@ -38,6 +38,8 @@ examples:
       --target latency:0.5 --name half-time
   edgebench calibrate --model ./my-sdn --source recorded://calibration.npz
       --target loss:0.01 --per-exit
+  edgebench calibrate --model ./my-sdn --source dataset://cifar10/calibration
+      --target latency:2ms
   edgebench latency --model ./my-sdn --controller confidence:calibrated=half-time
 """
 
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add_walk_arguments(parser)
     add = parser.add_argument
-    add("--target", required=True, metavar="KIND:NUMBER", help="accuracy:0.91, loss:0.01 or latency:0.5")
+    add("--target", required=True, metavar="KIND:NUMBER", help="accuracy:0.91, loss:0.01, latency:0.5 or latency:2ms")
     add("--per-exit", action="store_true", help="a threshold for each exit (default: one for all)")
     add("--costs", choices=("measured", "macs"), default="measured", help="what an exit costs (default %(default)s)")
     add("--name", help="what to call the thresholds (default: controller and target)")
@@ -56,12 +58,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         target = parse_target(arguments.target)
+        if target.in_ms and arguments.costs == "macs":
+            raise TargetError(f"{target} is a time, and --costs macs counts work: give a share, such as latency:0.5")
         bundle = open_with_exits(arguments.model)
         controller = asked(arguments.controller)
         folder = _folder(arguments, bundle)
         source, source_spec = make("sources", arguments.source)
         with closing(source):
             _refuse_test(source_spec, bundle)
+            if _seen_in_training(source_spec, bundle):
+                note(
+                    f"note: {bundle.name} was trained on the frames of {source_spec} and is surer of them than of "
+                    "others, so that the thresholds come out too trusting; calibrate on frames that were set aside"
+                )
             walk = walked(arguments, bundle, controller, source)
         table = walk.table if arguments.costs == "measured" else in_macs(walk.table, bundle.network)
         thresholded = controller.thresholded
@@ -74,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     except TargetError as error:
         raise RequestError("target", str(error)) from error
-    name = arguments.name or f"{controller.name}-{target.kind}-{target.value:g}"
+    name = arguments.name or f"{controller.name}-{target}".replace(":", "-")
     calibration = Calibration(
         controller.name, found.thresholds, _provenance(arguments, bundle, controller, source_spec, walk, found)
     )
@@ -88,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(render_json(_document(written, name, spec, calibration)))
         else:
-            page = CalibrationPage(name, str(target), source_spec, walk.table.frames, arguments.costs, spec)
+            full_ms = walk.table.full_ms if arguments.costs == "measured" else None
+            page = CalibrationPage(name, str(target), source_spec, walk.table.frames, full_ms, spec)
             print_lines(render_calibration(found, page, written, bundle.digest), sys.stdout)
     return Status.DONE
 
@@ -120,6 +130,14 @@ def _refuse_test(source: str, bundle: Bundle) -> None:
             f"{location} is what accuracies are measured on, and thresholds chosen there would flatter them",
             "Calibrate on frames that were set aside from the training images.",
         )
+
+
+def _seen_in_training(source: str, bundle: Bundle) -> bool:
+    """Whether the source's frames are among those that the manifest says the network was trained on."""
+    spec = parse_spec(source)
+    # Tracks are the training images in another order.
+    images = str(spec.first).replace("/tracks", "/train")
+    return spec.name == "dataset" and images in bundle.manifest.provenance.data
 
 
 def _provenance(

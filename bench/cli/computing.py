@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 
 from bench.cli.arguments import whole
-from edge.cores import usable_cores
 
 
 def add_all_cores_argument(parser: argparse.ArgumentParser) -> None:
-    """`--threads` for work that is over when it is over: all cores unless told otherwise."""
-    all_cores = usable_cores()
-    parser.add_argument("--threads", type=whole, default=all_cores, metavar="N", help="cores to take (default: all)")
+    """`--threads` for work that is over when it is over: None, for all cores, unless told otherwise."""
+    parser.add_argument("--threads", type=whole, metavar="N", help="cores to take (default: all)")
 
 
 def add_one_core_argument(parser: argparse.ArgumentParser) -> None:

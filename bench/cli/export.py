@@ -23,10 +23,12 @@ examples:
   edgebench export work/gusodrop-gtsrb.pt --data ~/edgebench-data --out gusodrop --verify
   edgebench export gusodrop-gtsrb --work work --out gusodrop
   edgebench export ./my-sdn --single-file my-sdn.onnx --controller confidence:0.9
+      --data ~/edgebench-data --verify
   edgebench export gusodrop --format tensorrt --precision int8
 
 A single file is one ONNX graph for other runtimes, with the thresholds in it; its
 outputs are scores, exit and confidence.  It needs no torch, and engines need none.
+With --verify it is compared with the runtime on 500 test images.
 """
 
 
@@ -43,9 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="the work folder of the training")
     parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="the data sets, for int8 and the accuracy ($EDGEBENCH_DATA)"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="the data sets, for int8, the accuracy and --verify of a single file ($EDGEBENCH_DATA)",
     )
-    add_bundle_arguments(parser, needs_out=False)
+    add_bundle_arguments(
+        parser, needs_out=False, verified="compare a bundle with torch, path by path; a single file with its bundle"
+    )
     parser.add_argument("--single-file", type=Path, metavar="FILE.onnx", help="write a model with exits as one file")
     parser.add_argument("--controller", metavar="SPEC", help="where the single file stops, such as confidence:0.9")
     add_engine_arguments(parser)
@@ -60,13 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.single_file is not None:
         from bench.cli.single_file import write_single_file
 
-        return write_single_file(
-            arguments.trained,
-            arguments.single_file,
-            arguments.controller,
-            overwrite=arguments.overwrite,
-            as_json=arguments.json,
-        )
+        return write_single_file(arguments)
     prepare(arguments)
     path = _trained_file(arguments.trained, arguments.work)
     data = data_folder(arguments)

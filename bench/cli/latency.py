@@ -17,6 +17,7 @@ from bench.cli.observing import LONG_RUN_S, add_observing_arguments, observed
 from bench.cli.pacing import add_pacing_arguments, deadline_ms, open_feed
 from bench.cli.report import add_output_arguments, conclude, summarise
 from bench.cli.showing import add_showing_arguments, check_showing, shown
+from bench.cli.sourcing import add_source_argument, source_or_own
 from bench.cli.streams import note
 from bench.cli.twins import add_twins_arguments, open_stream
 from bench.conditions import conditions_between, look
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", required=True, metavar="NAME_OR_FOLDER", help="a shipped network, or the folder of a bundle")
     add("--baseline", metavar="NAME_OR_FOLDER", help="a network to compare with, on the same frames in turn")
-    add("--source", default="synthetic://gtsrb", metavar="SPEC", help="where frames come from (default %(default)s)")
+    add_source_argument(parser)
     add("--controller", metavar="SPEC", help="what decides gates and exits (default: the one that the bundle names)")
     add("--backend", default="onnxruntime", metavar="SPEC", help="what runs the network (default %(default)s)")
     add("--precision", choices=("fp32", "int8"), help="what the network computes in (short for the backend's option)")
@@ -117,6 +118,7 @@ def _run(arguments: argparse.Namespace, model: Bundle, folder: Path, started: da
     baseline = None if arguments.baseline is None else open_bundle(model_folder(arguments.baseline))
     if baseline is not None:
         _check_comparable(model, baseline)
+    arguments.source = source_or_own(arguments.source, model)
     arguments = crafted_first(arguments, folder)
     with ExitStack() as opened:
         source, source_spec, attack, mixed = open_stream(arguments, model)

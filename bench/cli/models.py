@@ -152,7 +152,7 @@ def _counted(number: int) -> str:
 
 
 def _table(listed: list[_Listed]) -> list[Line]:
-    """A row a network, and under one with several exits what each of them costs and how right it is."""
+    """A row a network; under it what each of several exits costs and how right it is, and what makes one not here."""
     rows = [_row(each) for each in listed]
     widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS))]
 
@@ -166,6 +166,9 @@ def _table(listed: list[_Listed]) -> list[Line]:
     lines = [line(_COLUMNS, "title")] if listed else []
     for each, row in zip(listed, rows, strict=True):
         lines += [line(row), *_exits(each.manifest)]
+        if each.folder is None:
+            # The name of a recipe is not always that of the network.
+            lines.append(((f"    {'made by':<12} {each.manifest.provenance.command}", "dim"),))
     return lines
 
 

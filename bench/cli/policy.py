@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.cli.arguments import whole
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import FramesSeen, progress
+from bench.cli.sourcing import add_source_argument, source_or_own
 from bench.cli.streams import note, reader_may_leave
 from bench.feed import captured
 from bench.harness import FRAMES_BY_DEFAULT, label_of
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
     add("--model", required=True, metavar="NAME_OR_FOLDER", help="a shipped network, or the folder of a bundle")
-    add("--source", default="synthetic://gtsrb", metavar="SPEC", help="where frames come from (default %(default)s)")
+    add_source_argument(parser)
     add("--backend", default="onnxruntime", metavar="SPEC", help="what runs the policy (default %(default)s)")
     add("--frames", type=whole, default=FRAMES_BY_DEFAULT, metavar="N", help="at most N frames (default %(default)s)")
     add("--json", action="store_true", help="print one JSON document")
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = open_bundle(model_folder(arguments.model))
     if bundle.network.policy is None:
         raise RequestError("model", f"{bundle.name} has no decision network", "Choose a model with one: gusodrop.")
-    source, source_spec = make("sources", arguments.source)
+    source, source_spec = make("sources", source_or_own(arguments.source, bundle))
     with closing(source), Stopping() as stopping:
         summary = _look(bundle, source, arguments, stopping)
     classes = bundle.manifest.task.classes
@@ -96,7 +97,7 @@ def _look(bundle: Bundle, source: Source, arguments: argparse.Namespace, stoppin
     if stopping.requested and not keep:
         raise KeyboardInterrupt
     if not keep:
-        raise RequestError("source", f"{arguments.source} gave no frame", "Choose a source with frames.")
+        raise RequestError("source", "the source gave no frame", "Choose a source with frames.")
     return summarise_policy(np.array(keep), names, labels, *mac_shares(network))
 
 

@@ -26,7 +26,7 @@ Every frame is run once with every exit asked, and once, in turn, straight to th
 end; all thresholds follow from that.
 
 examples:
-  edgebench sweep --model ./my-sdn --source dataset://gtsrb/train
+  edgebench sweep --model ./my-sdn --source dataset://cifar10/test
   edgebench sweep --model ./my-sdn --source recorded://test.npz
       --beside ./my-small-network --picture sweep.png
 """

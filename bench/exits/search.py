@@ -128,9 +128,9 @@ def _worse(target: Target, accuracy: float, mean_ms: float) -> tuple[float, floa
 
 def _unreachable(table: ExitTable, target: Target, best: float, fastest_ms: float) -> TargetError:
     if target.kind == "latency":
-        share = fastest_ms / table.full_ms
+        share = f"{fastest_ms / table.full_ms:.2f} of the full network's time"
+        fastest = f"{fastest_ms:.3f} ms" if target.in_ms else share
         return TargetError(
-            f"no threshold reaches {target}: even leaving at the first exit takes {share:.2f} of the full network's "
-            "time; ask for more"
+            f"no threshold reaches {target}: even leaving at the first exit takes {fastest}; ask for more"
         )
     return TargetError(f"no threshold reaches {target}: the best accuracy on these frames is {best:.4f}; ask for less")

@@ -1,4 +1,4 @@
-"""What thresholds are to reach: `accuracy:0.91`, `loss:0.01` or `latency:0.5`."""
+"""What thresholds are to reach: `accuracy:0.91`, `loss:0.01`, `latency:0.5` or `latency:2ms`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bench.exits.table import ExitTable
+from edge.times import parse_ms
 
 Kind = Literal["accuracy", "loss", "latency"]
-EXAMPLES = "accuracy:0.91, loss:0.01 (of the last exit's accuracy) or latency:0.5 (of the full network's time)"
+EXAMPLES = (
+    "accuracy:0.91, loss:0.01 (of the last exit's accuracy), latency:0.5 (of the full network's time) or latency:2ms"
+)
 
 
 class TargetError(ValueError):
@@ -17,13 +20,17 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """At least an accuracy, or at most a mean latency; the other is as good as it gets."""
+    """At least an accuracy, or at most a mean latency; the other is as good as it gets.
+
+    `value` is a share up to 1; of a latency with `in_ms` it is milliseconds.
+    """
 
     kind: Kind
     value: float
+    in_ms: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.value:g}"
+        return f"{self.kind}:{self.value:g}{'ms' * self.in_ms}"
 
     def least_accuracy(self, table: ExitTable) -> float | None:
         """The accuracy asked for on this table, or None."""
@@ -33,7 +40,9 @@ class Target:
 
     def most_ms(self, table: ExitTable) -> float | None:
         """The mean latency asked for, or None."""
-        return self.value * table.full_ms if self.kind == "latency" else None
+        if self.kind != "latency":
+            return None
+        return self.value if self.in_ms else self.value * table.full_ms
 
     def allows(self, table: ExitTable, accuracy: float, mean_ms: float) -> bool:
         """Whether figures on this table reach the target."""
@@ -49,10 +58,17 @@ def parse_target(text: str) -> Target:
         TargetError: it is none.
     """
     kind, _, value = text.partition(":")
+    if kind not in get_args(Kind):
+        raise TargetError(f"{text!r} is not a target: write {EXAMPLES}")
+    # A time has a unit, and all of them end alike.
+    in_ms = kind == "latency" and value.endswith("s")
     try:
-        number = float(value)
+        number = parse_ms(value) if in_ms else float(value)
     except ValueError:
         number = -1.0
-    if kind not in get_args(Kind) or not 0.0 < number <= 1.0:
-        raise TargetError(f"{text!r} is not a target with a number up to 1: write {EXAMPLES}")
-    return Target(kind, number)  # type: ignore[arg-type]
+    if not (number > 0.0 and (in_ms or number <= 1.0)):
+        span = "a share above 0 and up to 1"
+        if kind == "latency":
+            span += " of the full network's time, or a mean time above 0 in us, ms or s"
+        raise TargetError(f"{value!r} is out of range for the target {kind}: give {span}, as in {EXAMPLES}")
+    return Target(kind, number, in_ms)  # type: ignore[arg-type]

@@ -55,19 +55,21 @@ def _mixture(mixture: Mixture) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPage:
-    """What the page says beside the thresholds; `use` is the controller's spec with them."""
+    """What the page says beside the thresholds; `use` is the controller's spec with them.
+
+    `full_ms` is the full network's time, None where multiply-accumulates were counted.
+    """
 
     name: str
     target: str
     source: str
     frames: int
-    costs: str
+    full_ms: float | None
     use: str
 
 
 def render_calibration(found: Calibrated, page: CalibrationPage, bundle: Bundle, digest_before: str) -> list[Line]:
     """The lines of the page."""
-    of = "time" if page.costs == "measured" else "MACs"
     lines: list[Line] = [
         ((page.name, "title"), (f" for {page.target}", "")),
         ((f"found on {page.frames:,} frames of {page.source}", "dim"),),
@@ -80,9 +82,9 @@ def render_calibration(found: Calibrated, page: CalibrationPage, bundle: Bundle,
         shown = "the last" if index == last else "not asked" if threshold is None else f"{threshold:.4f}"
         bar = ("█" * round(_BAR * share)).ljust(_BAR)
         lines.append(((f"  {index:<4}{shown:>10}  ", ""), (bar, "bar"), (f"{share:>8.1%}", "")))
-    lines += [(), *_figures("there", found.chosen_on, of, "the thresholds were chosen for these frames")]
+    lines += [(), *_figures("there", found.chosen_on, page.full_ms, "the thresholds were chosen for these frames")]
     if found.held_out is not None:
-        lines += _figures("held out", found.held_out, of, "chosen on one half, tried on the other, both ways")
+        lines += _figures("held out", found.held_out, page.full_ms, "chosen on one half, tried on the other, both ways")
     else:
         lines.append((("held out".ljust(_LABEL), "title"), ("half of the frames reaches no such target", "bad")))
     return [
@@ -94,8 +96,9 @@ def render_calibration(found: Calibrated, page: CalibrationPage, bundle: Bundle,
     ]
 
 
-def _figures(label: str, figures: Figures, of: str, about: str) -> list[Line]:
+def _figures(label: str, figures: Figures, full_ms: float | None, about: str) -> list[Line]:
     accuracy = figures.accuracy
+    of = "MACs" if full_ms is None else f"time ({figures.share * full_ms:.3f} ms)"
     return [
         (
             (label.ljust(_LABEL), "title"),

@@ -1,4 +1,4 @@
-"""A sweep over thresholds as text: 80 columns."""
+"""A sweep over thresholds as text: 80 columns, and more where a network has a long name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from bench.exits.sweep import Point, Sweep
 from bench.report.lines import Line
 from bench.summary import Estimate
 
-_NAME = 26
+_NARROWEST = 26
 
 
 def render_sweep(sweep: Sweep, model: str, source: str) -> list[Line]:
     """The lines of the page."""
-    blocks = [_head(sweep, model, source), _exits(sweep), _points(sweep), _beside(sweep)]
+    named = [*sweep.points, sweep.oracle, sweep.static, *(point for pair in sweep.beside for point in pair)]
+    width = max(_NARROWEST, *(len(_named(point)) + 1 for point in (*named, sweep.within) if point is not None))
+    blocks = [_head(sweep, model, source), _exits(sweep, width), _points(sweep, width), _beside(sweep, width)]
     return [line for block in blocks if block for line in (*block, ())][:-1]
 
 
@@ -23,9 +25,9 @@ def _head(sweep: Sweep, model: str, source: str) -> list[Line]:
     ]
 
 
-def _exits(sweep: Sweep) -> list[Line]:
+def _exits(sweep: Sweep, width: int) -> list[Line]:
     lines: list[Line] = [
-        ((f"{'every exit by itself':<{_NAME}}{'right':>8}{'':<16}{'ms':>8}{'pays from':>12}", "title"),)
+        ((f"{'every exit by itself':<{width}}{'right':>8}{'':<16}{'ms':>8}{'pays from':>12}", "title"),)
     ]
     for index, each in enumerate(sweep.exits):
         last = index == len(sweep.exits) - 1
@@ -33,7 +35,7 @@ def _exits(sweep: Sweep) -> list[Line]:
         name = f"  {index}{' (the last)' if last else ''}"
         lines.append(
             (
-                (f"{name:<{_NAME}}{each.accuracy.value:>8.2%}", ""),
+                (f"{name:<{width}}{each.accuracy.value:>8.2%}", ""),
                 (f"{_interval(each.accuracy):<16}", "dim"),
                 (f"{each.leaving_ms:>8.3f}{pays:>12}", ""),
             )
@@ -42,38 +44,41 @@ def _exits(sweep: Sweep) -> list[Line]:
     return lines
 
 
-def _points(sweep: Sweep) -> list[Line]:
-    lines: list[Line] = [_header("thresholds")]
-    lines += [_row(point) for point in sweep.points]
+def _points(sweep: Sweep, width: int) -> list[Line]:
+    lines: list[Line] = [_header("thresholds", width)]
+    lines += [_row(point, width) for point in sweep.points]
     if sweep.within is not None:
-        lines += [(("the fastest within a point of the last exit", "dim"),), _row(sweep.within)]
-    lines += [(("the first right exit: the best that any thresholds could do", "dim"),), _row(sweep.oracle)]
+        lines += [(("the fastest within a point of the last exit", "dim"),), _row(sweep.within, width)]
+    lines += [(("the first right exit: the best that any thresholds could do", "dim"),), _row(sweep.oracle, width)]
     return lines
 
 
-def _beside(sweep: Sweep) -> list[Line]:
-    lines: list[Line] = [_header("static networks"), _row(sweep.static)]
+def _beside(sweep: Sweep, width: int) -> list[Line]:
+    lines: list[Line] = [_header("static networks", width), _row(sweep.static, width)]
     for static, no_slower in sweep.beside:
-        lines.append(_row(static))
+        lines.append(_row(static, width))
         if no_slower is None:
             lines.append((("  no threshold is as fast", "dim"),))
         else:
-            lines += [(("  the best threshold that is no slower", "dim"),), _row(no_slower)]
+            lines += [(("  the best threshold that is no slower", "dim"),), _row(no_slower, width)]
     return lines
 
 
-def _header(title: str) -> Line:
-    return ((f"{title:<{_NAME}}{'right':>8}{'':<16}{'mean ms':>8}{'of whole':>10}{'mean exit':>11}", "title"),)
+def _header(title: str, width: int) -> Line:
+    return ((f"{title:<{width}}{'right':>8}{'':<16}{'mean ms':>8}{'of whole':>10}{'mean exit':>11}", "title"),)
 
 
-def _row(point: Point) -> Line:
-    name = f"  {point.name}"[: _NAME - 1]
+def _row(point: Point, width: int) -> Line:
     mean_exit = sum(index * share for index, share in enumerate(point.exits))
     return (
-        (f"{name:<{_NAME}}{point.accuracy.value:>8.2%}", ""),
+        (f"{_named(point):<{width}}{point.accuracy.value:>8.2%}", ""),
         (f"{_interval(point.accuracy):<16}", "dim"),
         (f"{point.mean_ms:>8.3f}{point.share:>10.1%}{f'{mean_exit:.2f}' if point.exits else '':>11}".rstrip(), ""),
     )
+
+
+def _named(point: Point) -> str:
+    return f"  {point.name}"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from edge.controllers.base import Controller, refuse_single_exit
 from edge.controllers.costs import RecentCosts
 from edge.network import Network
 from edge.randomness import GateRandom
+from edge.times import parse_ms
 
-_NANOSECONDS = {"us": 1e3, "ms": 1e6, "s": 1e9, "": 1e6}
+_NANOSECONDS_PER_MS = 1e6
 # Where a frame stands before the first exit.
 _INPUT = -1
 
@@ -37,10 +37,10 @@ class Deadline(Controller):
     clock: Callable[[], int] = field(default=perf_counter_ns, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        matched = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(us|ms|s|)", self.budget)
-        if matched is None or float(matched[1]) == 0:
-            raise ValueError(f"budget={self.budget} is not a time; for example deadline:5ms")
-        self._budget_ns = int(float(matched[1]) * _NANOSECONDS[matched[2]])
+        try:
+            self._budget_ns = round(parse_ms(self.budget) * _NANOSECONDS_PER_MS)
+        except ValueError:
+            raise ValueError(f"budget={self.budget} is not a time; for example deadline:5ms") from None
 
     def attach(self, network: Network, random: GateRandom) -> None:
         super().attach(network, random)

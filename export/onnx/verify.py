@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from export.onnx.stages import fold_batch_norm, stage_modules
 
 # Float32 sums in another order differ by a few 1e-6 of the largest score after 18 layers.
 TOLERANCE = 1e-4
+THRESHOLDS = (0.5, 0.7, 0.9, 0.99)
 
 NetworkT = TypeVar("NetworkT", bound=StagedNetwork)
 
@@ -44,11 +45,23 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """Of the `images` that leave the network as trained at `exit`, by confidence at `threshold`, the share that leaves
+    the bundle there too; None where none does."""
+
+    exit: int
+    threshold: float
+    images: int
+    agreement: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found on `images` images."""
+    """What `verify` found on `images` images; `leaving`, exit by exit on the first route, where there are several."""
 
     images: int
     differences: tuple[Difference, ...]
+    leaving: tuple[Leaving, ...] = ()
 
     @property
     def faithful(self) -> bool:
@@ -75,12 +88,15 @@ def verify(
     stored_network, stored_policy = stored_networks(bundle, network, policy)
     network.eval()
     differences = []
+    leaving: tuple[Leaving, ...] = ()
     for done, route in enumerate(routes, 1):
         found = _scores_of_bundle(bundle.network, backend, route, images)
         stored, trained = _scores_of_torch(stored_network, images, route), _scores_of_torch(network, images, route)
         for exit_index, scores in enumerate(zip(found, stored, trained, strict=True)):
             agreement = (scores[0].argmax(1) == scores[2].argmax(1)).float().mean().item()
             differences.append(_difference(_path(route, exit_index, len(found)), *scores, agreement))
+        if done == 1 and len(found) > 1:
+            leaving = tuple(_leaving(found, trained))
         report(done)
     if isinstance(network, SkipNet) and isinstance(stored_network, SkipNet):
         of_bundle = _keep_of_bundle(bundle.network, backend, images)
@@ -90,7 +106,7 @@ def verify(
     if policy is not None and stored_policy is not None:
         (keep,) = _outputs([backend.compile(bundle.network.policy_segment())], images)
         differences.append(_decided("policy", keep, stored_policy(images), policy.eval()(images)))
-    return Verification(len(images), tuple(differences))
+    return Verification(len(images), tuple(differences), leaving)
 
 
 def routes_to_verify(gates: int, random_routes: int = 6, seed: int = 0) -> list[Route]:
@@ -157,6 +173,23 @@ def _outputs(executables: Sequence[Executable], images: Tensor) -> list[Tensor]:
             features, output = executable.run(features)
             outputs.append(output)
     return [torch.from_numpy(np.stack(outputs)) for outputs in found]
+
+
+def _leaving(found: Sequence[Tensor], trained: Sequence[Tensor]) -> Iterator[Leaving]:
+    for threshold in THRESHOLDS:
+        of_bundle, of_torch = _exits_taken(found, threshold), _exits_taken(trained, threshold)
+        for exit_index in range(len(trained)):
+            here = of_torch == exit_index
+            count = int(here.sum())
+            same = (of_bundle[here] == exit_index).double().mean().item() if count else None
+            yield Leaving(exit_index, threshold, count, same)
+
+
+def _exits_taken(scores: Sequence[Tensor], threshold: float) -> Tensor:
+    """The exits (n,) at which images leave by confidence, from scores (n, classes) of every exit."""
+    sure = torch.stack([each.double().softmax(1).amax(1) >= threshold for each in scores], 1)
+    sure[:, -1] = True
+    return sure.int().argmax(1)
 
 
 def _path(route: Route, exit_index: int, exits: int) -> str:

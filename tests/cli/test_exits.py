@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cifar_files import write_noise
 from toys import exit_bundle
 
 from bench.records import read_run
 from bench.registry import make
 from devices.sources.recorded import write_recorded
 from edge.bundle import open_bundle, state_calibration
+from edge.models import model_folder
 from edge.network import Calibration
 from edge.preprocess import Preprocessor
 
@@ -39,6 +41,15 @@ def test_a_sweep_shows_thresholds_beside_what_they_must_beat(edgebench, model: s
     for piece in (f"{FRAMES} frames, thresholds of confidence", "confidence:0.9", "oracle", "pays from", "to its end"):
         assert piece in ended.out
     assert max(map(len, ended.out.splitlines())) <= 80
+
+
+def test_a_long_name_stands_in_a_sweep_as_it_is(edgebench, tmp_path: Path, stream: str) -> None:
+    folder = exit_bundle(tmp_path / "net", channels=8, classes=3, size=8, exits=3, name="sdn-mobilenet-cifar10")
+    shown = edgebench("sweep", "--model", str(folder), "--source", stream).out.splitlines()
+
+    (static,) = (line for line in shown if line.startswith("  sdn-mobilenet-cifar10 to its end "))
+    rows = [line for line in shown if line.startswith(("  confidence:", "  oracle"))]
+    assert {line.index("%") for line in rows} == {static.index("%")}
 
 
 def test_the_document_of_a_sweep_holds_together(edgebench, model: str, stream: str, tmp_path: Path) -> None:
@@ -80,6 +91,26 @@ def test_calibrated_thresholds_are_in_the_bundle_and_do_what_was_said(edgebench,
     assert measured["accuracy"]["value"] == pytest.approx(document["chosen_on"]["accuracy"]["value"])
 
 
+def test_thresholds_can_be_calibrated_for_a_time(edgebench, model: str, stream: str) -> None:
+    ended = edgebench("calibrate", "--model", model, "--source", stream, "--target", "latency:2s")
+    assert ended.status == 0, ended.err
+    assert ended.out.startswith("confidence-latency-2000ms for latency:2000ms\n")
+    assert " of the time (" in ended.out
+    assert list(open_bundle(Path(model)).network.calibrations) == ["confidence-latency-2000ms"]
+
+
+def test_frames_of_the_training_are_noted(model: str) -> None:
+    from bench.cli.calibrate import _seen_in_training
+
+    bundle = open_bundle(model_folder("gusodrop"))
+    seen = ("dataset://gtsrb/train", "dataset://gtsrb/tracks?seed=3")
+    assert [
+        source
+        for source in (*seen, "dataset://cifar10/train", "synthetic://gtsrb")
+        if _seen_in_training(source, bundle)
+    ] == list(seen)
+
+
 def test_a_run_says_what_was_saved_and_a_report_says_it_again(edgebench, model: str, stream: str) -> None:
     words = ("latency", "--model", model, "--source", stream, "--controller", "confidence:0", "--json")
     run = edgebench(*words, "--out", "run")
@@ -110,6 +141,9 @@ def test_calibrated_thresholds_per_exit_can_go_into_a_copy(edgebench, model: str
     ("words", "sentence"),
     [
         (("--target", "speed:3"), "'speed:3' is not a target"),
+        (("--target", "latency:2"), "'2' is out of range for the target latency: give a share above 0"),
+        (("--target", "latency:2ms", "--costs", "macs"), "latency:2ms is a time, and --costs macs counts work"),
+        (("--target", "latency:1us"), "no threshold reaches latency:0.001ms: even leaving at the first exit takes"),
         (("--target", "accuracy:1"), "no threshold reaches accuracy:1: the best accuracy on these frames is"),
         (("--target", "loss:0.1", "--controller", "confidence:0.9"), "confidence:0.9 has thresholds already"),
         (("--target", "loss:0.1", "--controller", "patience:2"), "patience:2 has 0 controllers with thresholds"),
@@ -172,6 +206,75 @@ def test_a_single_file_answers_as_the_staged_runtime_does(edgebench, model: str,
     assert exits == [(row.exit, row.predicted) for row in rows]
     assert "one.onnx exists already" in edgebench(*words).err
     assert edgebench(*words, "--overwrite").out.startswith("one.onnx: toy-exits with ")
+
+
+@pytest.fixture
+def photographed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A model for images of which there are twelve."""
+    monkeypatch.setenv("EDGEBENCH_DATA", str(write_noise(tmp_path)))
+    model = exit_bundle(tmp_path / "net", channels=8, classes=10, size=32, exits=3, data_set="cifar10")
+    return str(model)
+
+
+VERIFY = ("--single-file", "one.onnx", "--controller", "confidence:0.5", "--verify", "--threads", "1")
+
+
+def test_a_single_file_is_verified_on_test_images(edgebench, photographed: str) -> None:
+    pytest.importorskip("onnxruntime")
+    ended = edgebench("export", photographed, *VERIFY)
+
+    assert ended.status == 0, ended.err
+    assert ended.err == "comparing with the staged runtime on 12 images\n"
+    assert "on 12 test images beside the staged runtime:\n  same exit 100.0%, same answer 100.0%, scores" in ended.out
+    assert ended.out.endswith("the file answers as the bundle does\n")
+    document = json.loads(edgebench("export", photographed, *VERIFY, "--overwrite", "--json").out)
+    verification = document["verification"]
+    assert verification.pop("difference") < 1e-5
+    assert verification == {"images": 12, "borderline": 0, "exits": 1, "answers": 1, "faithful": True}
+
+
+def test_a_single_file_that_decides_otherwise_is_found(
+    edgebench, photographed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    from export.onnx import nested
+
+    honest = nested.nested
+    monkeypatch.setattr(nested, "nested", lambda bundle, thresholds, route: honest(bundle, [None, None], route))
+    ended = edgebench("export", photographed, *VERIFY, "--controller", "confidence:0")
+
+    assert ended.status == 1
+    assert "same exit 0.0%" in ended.out
+    assert "scores apart by at most - of the largest\nTHE FILE DIFFERS FROM THE BUNDLE\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--work", "w"), "--work has no meaning for the writing of a single file. Leave it out."),
+        (
+            ("--target", "sm86"),
+            "--target has no meaning for the writing of a single file. It is for --format tensorrt.",
+        ),
+        (("--data", "d"), "--data has no meaning for the writing of a single file. Add --verify, or leave it out."),
+        (
+            ("--threads", "2"),
+            "--threads has no meaning for the writing of a single file. Add --verify, or leave it out.",
+        ),
+        (
+            ("--verify",),
+            "--verify compares on the test images of toy, which are not part of the project. Name their folder with "
+            "--data or EDGEBENCH_DATA.",
+        ),
+    ],
+)
+def test_what_a_single_file_would_ignore_is_refused(
+    edgebench, model: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.delenv("EDGEBENCH_DATA", raising=False)
+    ended = edgebench("export", model, "--single-file", "one.onnx", "--controller", "confidence:0.9", *words)
+    assert (ended.status, ended.err) == (2, f"edgebench: {sentence}\n")
+    assert not Path("one.onnx").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cifar_files import write_noise
 from distributions import distribution
+from toys import exit_bundle
 
 from bench.records import RunWriter
 from bench.timeline import FrameRecord
@@ -357,3 +359,43 @@ def test_a_baseline_for_another_task_is_refused(edgebench, gated: Path, everythi
         "edgebench: toy-both (toy, input 8x8) cannot be compared with toy-gated (toy, input 32x32) on the same frames. "
         "Choose a baseline for the same data set and input size.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("data_set", "hint"),
+    [
+        ("cifar10", "Set EDGEBENCH_DATA to their folder, or name a --source, such as dir://FOLDER."),
+        ("toy", "Name a --source, such as dir://FOLDER."),
+    ],
+)
+def test_images_that_are_not_here_are_asked_for(
+    edgebench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_set: str, hint: str
+) -> None:
+    monkeypatch.delenv("EDGEBENCH_DATA", raising=False)
+    model = exit_bundle(tmp_path / "net", blocks=2, channels=4, classes=10, size=8, exits=2, data_set=data_set)
+
+    ended = edgebench("latency", "--model", str(model), "--controller", "confidence:0.9")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        f"edgebench: toy-exits is a network for {data_set}, whose images are not part of the project. {hint}\n"
+    )
+
+
+def test_a_network_is_shown_the_test_images_of_its_own_data_set(
+    edgebench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEBENCH_DATA", str(write_noise(tmp_path)))
+    model = exit_bundle(tmp_path / "net", blocks=2, channels=4, classes=10, size=8, exits=2, data_set="cifar10")
+
+    ended = edgebench("latency", "--model", str(model), "--controller", "confidence:0.9", "--json")
+
+    assert ended.status == 0, ended.err
+    document = json.loads(ended.out)
+    assert (document["source"], document["frames"], document["accuracy"]["n"]) == ("dataset://cifar10/test", 12, 12)
+
+
+def test_a_network_of_traffic_signs_is_shown_rendered_ones(edgebench) -> None:
+    ended = edgebench("latency", "--model", "gusodrop", "--backend", "null", "--frames", "3", "--json")
+
+    assert (ended.status, json.loads(ended.out)["source"]) == (0, "synthetic://gtsrb")

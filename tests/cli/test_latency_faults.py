@@ -139,7 +139,7 @@ def test_the_machine_is_looked_at_before_the_full_network_is_asked(
 
     noted("look")
     noted("full_answers")
-    assert edgebench("latency", "--model", str(gated), "--frames", "3").status == 0
+    assert edgebench("latency", "--model", str(gated), "--source", "synthetic://gtsrb", "--frames", "3").status == 0
     assert order == ["look", "look", "full_answers"]
 
 
@@ -153,7 +153,7 @@ def test_ctrl_c_while_the_full_network_is_asked_leaves_a_complete_run(
         return asked(*words)
 
     monkeypatch.setattr(latency, "full_answers", interrupted)
-    ended = edgebench("latency", "--model", str(gated), "--frames", "30", "--json")
+    ended = edgebench("latency", "--model", str(gated), "--source", "synthetic://gtsrb", "--frames", "30", "--json")
 
     assert ended.status == 0
     document = json.loads(ended.out)
@@ -191,7 +191,8 @@ def test_what_is_known_to_fail_opens_no_backend(
     Path("here").touch()
     monkeypatch.setattr(Null, "open", lambda *_: pytest.fail("a backend was opened"))
 
-    assert edgebench("latency", "--model", str(gated), "--backend", "null", *words).status == 2
+    words = ("--source", "synthetic://gtsrb", "--backend", "null", *words)
+    assert edgebench("latency", "--model", str(gated), *words).status == 2
 
 
 def test_a_picture_that_fails_is_told_in_the_one_document(
@@ -204,7 +205,7 @@ def test_a_picture_that_fails_is_told_in_the_one_document(
         raise PictureError("frames.png: the picture cannot be written (No space left on device)")
 
     monkeypatch.setattr(report, "draw_frames", full)
-    words = ("--frames", "3", "--backend", "null", "--picture", "frames.png", "--json")
+    words = ("--source", "synthetic://gtsrb", "--frames", "3", "--backend", "null", "--picture", "frames.png", "--json")
     ended = edgebench("latency", "--model", str(gated), *words)
 
     assert ended.status == 2
@@ -213,7 +214,8 @@ def test_a_picture_that_fails_is_told_in_the_one_document(
 
 
 def test_a_run_that_nobody_reads_is_recorded_and_keeps_its_status(gated: Path, tmp_path: Path) -> None:
-    words = ["latency", "--model", str(gated), "--backend", "null", "--frames", "5", "--strict", "--out", "monday"]
+    words = ["latency", "--model", str(gated), "--source", "synthetic://gtsrb", "--backend", "null"]
+    words += ["--frames", "5", "--strict", "--out", "monday"]
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     read_end, write_end = os.pipe()

@@ -96,7 +96,15 @@ def test_what_is_not_shipped_is_listed_with_what_makes_it(edgebench, monkeypatch
     assert "sdn-resnet56-cifar10" in document["recipes"]
     shown = edgebench("models").out
     assert "edgebench train NAME" in shown
-    assert re.search(r"^toy-both .* -  [0-9a-f]{8}$", shown, re.MULTILINE)
+    assert re.search(
+        r"^toy-both .* -  [0-9a-f]{8}\n"
+        r"    leaving at     exit 0   exit 1   exit 2\n"
+        r"    of the MACs     28.2%    74.2%   100.0%\n"
+        r"    made by      edgebench train sdn-vgg16-cifar10 --seed 0$",
+        shown,
+        re.MULTILINE,
+    )
+    assert [each["macs"] for each in model["by_exit"]] == sorted(each["macs"] for each in model["by_exit"])
     assert max(map(len, shown.splitlines())) <= 120
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from export.networks.resnet import GatedResNet
 from export.networks.vgg import vgg16
 from export.onnx.macs import count
 from export.onnx.stages import export_stages, fold_batch_norm, stage_modules
-from export.onnx.verify import stored_networks, verify
+from export.onnx.verify import THRESHOLDS, stored_networks, verify
 from export.onnx.write import write_stages
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -147,6 +148,9 @@ def test_gates_and_exits_are_verified_together(gated):
     assert found.faithful
     whats = [difference.what for difference in found.differences]
     assert whats == ["11 exit 0", "11 exit 1", "00 exit 0", "00 exit 1", "policy"]
+    assert [(each.threshold, each.exit) for each in found.leaving] == list(itertools.product(THRESHOLDS, (0, 1)))
+    assert sum(each.images for each in found.leaving) == len(THRESHOLDS) * len(images())
+    assert {each.agreement for each in found.leaving} <= {1.0, None}
 
 
 def test_an_exit_with_other_weights_is_found(case):

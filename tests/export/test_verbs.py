@@ -15,7 +15,7 @@ from bench.crafting import Order, craft
 from bench.delivery import Delivery
 from bench.registry import make
 from edge.bundle import open_bundle
-from export.onnx.verify import Difference, Verification
+from export.onnx.verify import Difference, Leaving, Verification
 
 pytestmark = pytest.mark.torch
 
@@ -139,6 +139,18 @@ def test_the_text_says_where_what_and_how_good(bundle):
         "  path        from stored  from trained  same answer",
         "  11              1.5e-07       8.8e-03       100.0%",
         "  policy          2.0e-07       3.0e-05        98.4%",
+        "the bundle computes what it stores",
+    ]
+
+
+def test_the_text_says_who_leaves_where(bundle):
+    leaving = [(0, 0.5, 60, 1.0), (1, 0.5, 4, 0.75), (0, 0.9, 0, None), (1, 0.9, 64, 1.0)]
+    verification = Verification(64, (Difference("exit 0", 0, 0, 1),), tuple(Leaving(*each) for each in leaving))
+    assert text(Delivery(bundle, verification)).splitlines()[-5:] == [
+        "of the images that leave there by confidence, the share that leaves the bundle there too:",
+        "  threshold       0.5      0.9",
+        "  exit 0       100.0%        -",
+        "  exit 1        75.0%   100.0%",
         "the bundle computes what it stores",
     ]
 

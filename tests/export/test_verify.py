@@ -8,7 +8,7 @@ import torch
 from onnx import numpy_helper
 
 from edge.backends.onnxruntime.backend import OnnxRuntime
-from export.onnx.verify import TOLERANCE, routes_to_verify, stored_networks, verify
+from export.onnx.verify import THRESHOLDS, TOLERANCE, _leaving, routes_to_verify, stored_networks, verify
 
 pytestmark = pytest.mark.torch
 
@@ -84,6 +84,27 @@ def test_a_bias_that_the_exporter_dropped_is_zero(bundle, network):
     stored, _ = stored_networks(WithoutStemBias(), network, None)
     assert not stored.stem[1].bias.any()
     assert stored.head.linear.bias.any()
+
+
+def test_images_leave_by_confidence_at_the_first_exit_that_is_sure():
+    """Two classes, so that a score of log(p / (1 - p)) beside 0 is a softmax of p."""
+
+    def scores(*confidences):
+        sure = torch.tensor(confidences)
+        return torch.stack([torch.log(sure / (1 - sure)), torch.zeros(len(sure))], 1)
+
+    trained = [scores(0.6, 0.8, 0.95, 0.6), scores(0.6, 0.6, 0.6, 0.95), scores(0.6, 0.6, 0.6, 0.6)]
+    # The second image is no longer sure at the first exit, and the last one is.
+    found = [scores(0.6, 0.6, 0.95, 0.95), scores(0.6, 0.8, 0.6, 0.95), scores(0.6, 0.6, 0.6, 0.6)]
+    rows = {(each.threshold, each.exit): (each.images, each.agreement) for each in _leaving(found, trained)}
+    assert {threshold for threshold, _ in rows} == set(THRESHOLDS)
+    assert [rows[0.5, exit_index] for exit_index in range(3)] == [(4, 1.0), (0, None), (0, None)]
+    assert [rows[0.7, exit_index] for exit_index in range(3)] == [(2, 0.5), (1, 0.0), (1, 1.0)]
+    assert [rows[0.99, exit_index] for exit_index in range(3)] == [(0, None), (0, None), (4, 1.0)]
+
+
+def test_a_network_without_exits_leaves_nowhere_else(bundle, backend, network, policy, images):
+    assert verify(bundle, backend, network, policy, images, ["11"]).leaving == ()
 
 
 @pytest.mark.parametrize("gates", [1, 2, 8])

@@ -51,6 +51,7 @@ targets = st.sampled_from(
         Target("loss", 0.1),
         Target("latency", 0.5),
         Target("latency", 1),
+        Target("latency", 1.5, in_ms=True),
     ]
 )
 
@@ -173,15 +174,37 @@ def test_a_break_even_share_makes_both_means_equal() -> None:
         assert share * cost_ms + (1 - share) * of.cost_ms[-1] == pytest.approx(of.full_ms)
 
 
-@pytest.mark.parametrize("text", ["accuracy", "accuracy:91", "speed:0.5", "latency:0", "loss:x", "latency:nan"])
-def test_a_target_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(TargetError, match=r"is not a target with a number up to 1: write accuracy:0.91"):
+def test_a_kind_of_target_that_is_none_is_refused() -> None:
+    with pytest.raises(TargetError, match=r"^'speed:0.5' is not a target: write accuracy:0.91, loss:0.01"):
+        parse_target("speed:0.5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["accuracy:", "accuracy:91", "accuracy:2ms", "loss:x", "latency:0", "latency:nan", "latency:2", "latency:0ms"],
+)
+def test_a_target_out_of_range_is_refused(text: str) -> None:
+    kind, _, value = text.partition(":")
+    sentence = (
+        f"^'{value}' is out of range for the target {kind}: give a share above 0 and up to 1.*, as in accuracy:0.91"
+    )
+    with pytest.raises(TargetError, match=sentence):
         parse_target(text)
 
 
 def test_a_target_reads_as_it_is_written() -> None:
-    assert [str(parse_target(text)) for text in ("accuracy:0.91", "loss:0.01", "latency:0.5")] == [
+    assert [str(parse_target(text)) for text in ("accuracy:0.91", "loss:0.01", "latency:0.5", "latency:500us")] == [
         "accuracy:0.91",
         "loss:0.01",
         "latency:0.5",
+        "latency:0.5ms",
     ]
+
+
+def test_a_time_is_a_share_of_the_full_networks() -> None:
+    of = table(3)
+    for share in (0.8, 0.95):
+        of_time = common_threshold(of, Target("latency", share * of.full_ms, in_ms=True))
+        assert of_time.outcome.mean_ms == common_threshold(of, Target("latency", share)).outcome.mean_ms
+    with pytest.raises(TargetError, match=r"no threshold reaches latency:0.01ms: even .* takes [0-9.]+ ms; ask for"):
+        common_threshold(of, parse_target("latency:0.01ms"))
