@@ -17,7 +17,7 @@ from export.training.loop import run_phase
 from export.training.policy_gradient import PolicyGradientOptions, policy_gradient_phase
 from export.training.recalibration import recalibrate
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
-from export.training.recipes.exits import QUICK_WIDTH, resnet56_cifar10
+from export.training.recipes.exits import RESNET_QUICK_WIDTH, resnet56_cifar10
 from export.training.recipes.photographs import CIFAR10
 from export.training.routes import RouteDraw, random_depth
 from export.training.supervised import momentum
@@ -43,7 +43,7 @@ def likeliest(policy: DecisionNetwork) -> RouteDraw:
 
 
 def _backbone(quick: bool) -> GatedResNet:
-    width = QUICK_WIDTH if quick else 1.0
+    width = RESNET_QUICK_WIDTH if quick else 1.0
     network = GatedResNet([round(full * width) for full in _WIDTHS], _BLOCKS, len(CIFAR10.classes))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

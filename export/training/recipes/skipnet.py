@@ -13,7 +13,7 @@ from export.networks.skipnet import SkipNet
 from export.training.distil import DistilOptions, distil_phase
 from export.training.loop import run_phase
 from export.training.recipe import Networks, Recipe, Report, Workshop, trained
-from export.training.recipes.exits import QUICK_WIDTH, resnet56_cifar10
+from export.training.recipes.exits import RESNET_QUICK_WIDTH, resnet56_cifar10
 from export.training.recipes.photographs import CIFAR10
 from export.training.skipping import SkippingOptions, own_decisions, skipping_phase
 from export.training.supervised import momentum
@@ -27,7 +27,7 @@ _TARGET_SAVING = 0.4
 
 
 def _widths(quick: bool) -> list[int]:
-    return [round(full * (QUICK_WIDTH if quick else 1.0)) for full in _WIDTHS]
+    return [round(full * (RESNET_QUICK_WIDTH if quick else 1.0)) for full in _WIDTHS]
 
 
 def _build(seed: int, quick: bool) -> Networks:
