@@ -57,7 +57,7 @@ def evaluate(request: Request, kept: Kept) -> Evaluation:
 def _checked(request: Request, defence: Defence, kept: Kept) -> CheckedModel:
     plan, count = request.plan, request.check_images
     eps = request.check_levels / LEVELS
-    attack, _ = at_radius(plan.methods[0], eps)
+    attack, _ = at_radius(plan.methods[0], eps, defence.output)
     assert request.effort is not None, "a check list takes an effort"
     lab = Laboratory(
         defence,

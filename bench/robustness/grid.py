@@ -20,7 +20,8 @@ CLEAN = "clean"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One `model` under one `method` (or `CLEAN`) at one radius, `levels` of 255, whose whole spec is `spec`.
+    """One `model` under one `method` (or `CLEAN`) at one radius, `levels` of 255, whose whole spec is `spec`; the
+    `controller`'s spec says how the model decides about gates and exits.
 
     `floats` is the score of the images as they were crafted, `frames` that of the 8-bit frames.  Shares of images that
     had a gradient of zero, or one that is not finite; gradients and queries spent on each image.
@@ -36,6 +37,7 @@ class Cell:
     non_finite_gradients: float = 0.0
     gradients: int = 0
     queries: int = 0
+    controller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Plan:
         Raises:
             PluginError, SpecError: see `at_radius`.
         """
-        attack, spec = at_radius(method, levels / LEVELS)
+        attack, spec = at_radius(method, levels / LEVELS, defence.output)
         return Order(
             attack, spec, defence.target, defence.digest, self.frames, self.labels, seed=self.seed, batch=self.batch
         )
@@ -89,7 +91,7 @@ def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: 
     scores = (scored(attacked.floats, attacked.labels), scored(attacked.frames, attacked.labels))
     made = attacked.adversarial
     if made is None:
-        return Cell(defence.name, method, levels, spec, *scores)
+        return Cell(defence.name, method, levels, spec, *scores, controller=defence.controller)
     return Cell(
         defence.name,
         method,
@@ -100,4 +102,5 @@ def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: 
         non_finite_gradients=float((made.non_finite_gradients > 0).mean()),
         gradients=int(made.gradients.max()),
         queries=int(made.queries.max()),
+        controller=defence.controller,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -13,8 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.attacks.deepsloth import DeepSloth
+from bench.attacks.depth import Depth
 from bench.attacks.fgsm import FGSM
 from bench.attacks.pgd import PGD
+from bench.attacks.rush import Rush
 from bench.attacks.square import Square
 from bench.attacks.white_box import WhiteBox
 from bench.crafting import Order
@@ -28,7 +32,7 @@ from bench.spec import format_spec
 Rights: TypeAlias = NDArray[np.float64]
 
 # The attacks that the items compare.
-Variation: TypeAlias = PGD | FGSM | Square | Noise
+Variation: TypeAlias = PGD | FGSM | Square | Noise | Depth | DeepSloth | Rush
 
 # Two accuracies count as different from here on, if sampling does not explain it.
 POINTS = 0.02
@@ -85,6 +89,12 @@ class Laboratory:
         """What `on` (the defence) answers to the clean images."""
         return self.kept.clean(self.frames, self.labels, on or self.defence, self.draws)
 
+    def crafted(self, attack: Variation) -> Tensor:
+        """The images that `attack` makes of the defence, (n, 3, h, w) floats."""
+        made = self.under(attack).adversarial
+        assert made is not None, "an attack makes images"
+        return torch.from_numpy(made.images)
+
     @property
     def images(self) -> Tensor:
         """The clean images, (n, 3, h, w) in [0, 1]."""
@@ -99,6 +109,22 @@ class Laboratory:
     def draws_gates(self) -> bool:
         """Whether the deployed controller draws gates, so that the ways through them matter."""
         return self.defence.has_policy
+
+    @cached_property
+    def exits(self) -> int:
+        """How many exits the network has."""
+        with torch.no_grad():
+            return len(self.defence.target.outputs(self.images[:1], self.defence.way, self.generator()).scores)
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether an image may leave before the last exit."""
+        return self.exits > 1 and self.defence.output.kind == "taken"
+
+    def against(self, other: Defence) -> PGD:
+        """The reference attack, adapted to another network: its own output, and gates if it draws them."""
+        gates = self.attack.gates if other.has_policy else "full"
+        return replace(self.attack, gates=gates, output=other.output.spec)
 
     @property
     def enumerable(self) -> bool:
@@ -146,7 +172,17 @@ class Laboratory:
         return {field.name: getattr(self.attack, field.name) for field in fields(WhiteBox)}
 
 
-_NAMES: Mapping[type, str] = MappingProxyType({PGD: "pgd", FGSM: "fgsm", Square: "square", Noise: "noise"})
+_NAMES: Mapping[type, str] = MappingProxyType(
+    {
+        PGD: "pgd",
+        FGSM: "fgsm",
+        Square: "square",
+        Noise: "noise",
+        Depth: "depth",
+        DeepSloth: "deepsloth",
+        Rush: "rush",
+    }
+)
 
 
 def reference_attack(attack: object, eps: Fraction) -> PGD:

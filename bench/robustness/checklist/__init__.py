@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.robustness.checklist.base import Checked, Item, Outcome
-from bench.robustness.checklist.comparison import adversarially_trained, lost_saving, undefended, worst_case
+from bench.robustness.checklist.comparison import adversarially_trained, undefended, worst_case
 from bench.robustness.checklist.controls import (
     monotone,
     more_steps,
@@ -24,6 +24,7 @@ from bench.robustness.checklist.randomness import (
     own_draws,
     steps_or_draws,
 )
+from bench.robustness.checklist.saving import lost_saving
 from bench.robustness.checklist.statement import attack_stated, clean_accuracy, fresh_draws
 from bench.robustness.kept import OutOfTime
 from bench.robustness.laboratory import Laboratory
@@ -46,7 +47,7 @@ ITEMS = (
     Item(6, "averaging has levelled off", f"no eot is {_WEAKER[4:]}", _ATHALYE, averaging),
     Item(7, "a fixed route falls", "5% or less at this radius or at any", _CARLINI, fixed_route),
     Item(8, "averaging beats more steps", f"more steps are {_WEAKER}", _GAO, steps_or_draws),
-    Item(9, "the way through the gates", f"other ways are {_WEAKER}", _ATHALYE, gradient_path),
+    Item(9, "the way of the gradient", f"other ways are {_WEAKER}", _ATHALYE, gradient_path),
     Item(10, "transfer is weaker", f"transfer is {_WEAKER}", _CARLINI, transferred),
     Item(11, "other losses", f"ce and dlr are {_WEAKER}", _CROCE, other_losses),
     Item(12, "black box is weaker", f"Square is {_WEAKER}", _CARLINI, score_based),

@@ -5,33 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from bench.attacks.depth import Depth, gate_shares
 from bench.robustness.checklist.base import Outcome, judged, missing, outdone
+from bench.robustness.checklist.randomness import gradient_paths
+from bench.robustness.checklist.saving import savings
 from bench.robustness.laboratory import Laboratory, Variation
 
 _WORST_CASE_POINTS = 0.05
 _EFFECTIVE = 0.5
-_SAVING_LOST = 0.5
-
-
-def lost_saving(lab: Laboratory) -> Outcome:
-    """Images that make the policy keep all it can (the aim of ILFO, GradAuto and GradMDM), and what they cost."""
-    if not lab.draws_gates:
-        return missing("no gate saves anything")
-    target, reference = lab.defence.target, lab.attack
-    attack = Depth(reference.eps, reference.norm, reference.steps, reference.step, start=reference.start)
-    made = attack.craft(target, lab.images, lab.targets, lab.generator()).images
-    shares = gate_shares(target)
-    with torch.no_grad():
-        clean, attacked = (float((target.keep(each) @ shares).mean()) for each in (lab.images, made))
-    lost = (attacked - clean) / (1 - clean) if clean < 1 else 0.0
-    return judged(
-        lost <= _SAVING_LOST,
-        f"of the blocks' cost {clean:.1%} runs, attacked {attacked:.1%}: {lost:.0%} of the saving lost; "
-        "in ms: edgebench latency --attack",
-    )
 
 
 def worst_case(lab: Laboratory) -> Outcome:
@@ -51,7 +32,7 @@ def undefended(lab: Laboratory) -> Outcome:
     other = lab.undefended or (lab.defence.full() if lab.draws_gates else None)
     if other is None:
         return missing("name an undefended network with --undefended")
-    clean, attacked = lab.clean(other).accuracy, lab.under(replace(lab.attack, gates="full"), on=other).accuracy
+    clean, attacked = lab.clean(other).accuracy, lab.under(lab.against(other), on=other).accuracy
     figure = f"undefended {clean:.1%}, attacked {attacked:.1%}; defended {lab.under().accuracy:.1%}"
     return judged(attacked <= _EFFECTIVE * clean, figure)
 
@@ -59,7 +40,7 @@ def undefended(lab: Laboratory) -> Outcome:
 def adversarially_trained(lab: Laboratory) -> Outcome:
     if lab.trained is None:
         return missing("name an adversarially trained network with --trained")
-    other, defended = lab.under(replace(lab.attack, gates="full"), on=lab.trained), lab.under()
+    other, defended = lab.under(lab.against(lab.trained), on=lab.trained), lab.under()
     figure = f"adversarially trained {other.accuracy:.1%}, defended {defended.accuracy:.1%}"
     return outdone([defended.right], other.right, figure)
 
@@ -75,8 +56,7 @@ def _attacks(lab: Laboratory) -> list[Variation]:
     ]
     if lab.attack.norm == "linf":
         found.append(lab.square)
+    found += gradient_paths(lab).values()
     if lab.draws_gates:
-        found += [
-            replace(lab.attack, gates=way) for way in ("straight-through", "soft", "detached", "full", "likeliest")
-        ]
-    return found
+        found += [replace(lab.attack, gates=way) for way in ("full", "likeliest")]
+    return found + [each.opposite for each in savings(lab)]

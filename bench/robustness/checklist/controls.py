@@ -22,7 +22,7 @@ def transferred(lab: Laboratory) -> Outcome:
         for way, name in (("full", "full network"), ("likeliest", "likeliest route")):
             others[name] = lab.under(replace(lab.attack, gates=way))
     if lab.undefended is not None:
-        others["undefended"] = lab.under(replace(lab.attack, gates="full"), by=lab.undefended)
+        others["undefended"] = lab.under(lab.against(lab.undefended), by=lab.undefended)
     if not others:
         return missing("there is nothing to transfer from: name an undefended network")
     return _weaker(lab, others)

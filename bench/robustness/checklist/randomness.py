@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.attacks.pgd import PGD
 from bench.policy import route_entropy_bits
 from bench.robustness.checklist.base import NOT_RANDOM, Outcome, judged, missing, outdone
 from bench.robustness.laboratory import Laboratory
@@ -82,11 +83,20 @@ def steps_or_draws(lab: Laboratory) -> Outcome:
 
 
 def gradient_path(lab: Laboratory) -> Outcome:
-    if not lab.draws_gates:
-        return NOT_RANDOM
-    found = {way: lab.under(replace(lab.attack, gates=way)) for way in ("straight-through", "soft", "detached")}
+    """Where a gradient may flow, and from: through gates that are drawn, and back from one exit or several."""
+    found = {name: lab.under(attack) for name, attack in gradient_paths(lab).items()}
+    if not found:
+        return missing("no gates are drawn, and there is one exit")
     figure = ", ".join(f"{way} {attacked.accuracy:.1%}" for way, attacked in found.items())
     return outdone((attacked.right for attacked in found.values()), lab.under().right, figure)
+
+
+def gradient_paths(lab: Laboratory) -> dict[str, PGD]:
+    """The reference attack on every way through the gates and from every output, by name; empty where there is one."""
+    ways = ("straight-through", "soft", "detached") if lab.draws_gates else ()
+    outputs = ("last", "all", lab.defence.output.spec) if lab.exits > 1 else ()
+    paths = {way: replace(lab.attack, gates=way) for way in ways}
+    return paths | {f"output {output}": replace(lab.attack, output=output) for output in outputs}
 
 
 @torch.no_grad()

@@ -18,10 +18,12 @@ from broken_defences import (
     OneStep,
     RoundedInput,
     ScaledSoftmax,
+    TwoExits,
     examples,
 )
 
 from bench.attacks.gates import Way
+from bench.attacks.output import Output
 from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
 from bench.robustness.checklist import ITEMS, checked
@@ -143,6 +145,29 @@ def test_a_policy_that_an_image_can_talk_into_keeping_everything_saves_nothing(s
     target = Target(GatedResNet((4,), (2,), CLASSES).eval(), Brightness(), "gated")
     outcome = ASK[19](replace(laboratory(Linear()), defence=Defence(target, "gated")))
     assert (outcome.verdict, f": {lost} of the saving lost" in outcome.figure) == (verdict, True), outcome.figure
+
+
+def test_an_attack_on_an_exit_that_does_not_answer_is_found_out():
+    lab = laboratory(TwoExits(), amplitudes=[14] * 12)
+    stops = replace(lab.defence, output=Output("taken", thresholds=(0.0,)))
+    outcome = ASK[9](replace(lab, defence=stops))
+    assert (outcome.verdict, outcome.figure) == ("fail", "output last 100.0%, output all 0.0%, output taken:0.0 0.0%")
+    adapted = replace(lab.attack, output=stops.output.spec)
+    assert ASK[9](replace(lab, defence=stops, attack=adapted)).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "verdict", "figure"),
+    [
+        # No change makes a quarter of four classes less than a quarter.
+        (0.25, "pass", "50.0% runs, attacked 50.0%: 0% of the saving lost; hurried 50.0%, and 0.0% right"),
+        (0.6, "fail", "50.0% runs, attacked 100.0%: 100% of the saving lost; hurried 50.0%, and 0.0% right"),
+    ],
+)
+def test_exits_that_an_image_can_talk_out_of_stopping_save_nothing(threshold, verdict, figure):
+    lab = laboratory(TwoExits(), amplitudes=[12] * 12)
+    outcome = ASK[19](replace(lab, defence=replace(lab.defence, output=Output("taken", thresholds=(threshold,)))))
+    assert (outcome.verdict, figure in outcome.figure) == (verdict, True), outcome.figure
 
 
 def test_less_than_adversarial_training_gives_is_a_failure():
