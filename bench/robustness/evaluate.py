@@ -13,12 +13,13 @@ from bench.robustness.grid import Plan, cells
 from bench.robustness.kept import Kept, OutOfTime
 from bench.robustness.laboratory import FULL, Effort, Laboratory, reference_attack
 from bench.robustness.radius import LEVELS, at_radius
+from bench.robustness.sample import spread
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: the `plan` for every one of the `defences`, and with an `effort` the check list, on the first
-    `check_images` of the plan's frames, at a radius of `check_levels` of 255."""
+    """What is asked: the `plan` for every one of the `defences`, and with an `effort` the check list, on
+    `check_images` of the plan's frames spread over its classes, at a radius of `check_levels` of 255."""
 
     source: str
     plan: Plan
@@ -55,14 +56,15 @@ def evaluate(request: Request, kept: Kept) -> Evaluation:
 
 
 def _checked(request: Request, defence: Defence, kept: Kept) -> CheckedModel:
-    plan, count = request.plan, request.check_images
+    plan = request.plan
+    rows = spread(plan.labels, request.check_images, plan.seed)
     eps = request.check_levels / LEVELS
     attack, _ = at_radius(plan.methods[0], eps, defence.output)
     assert request.effort is not None, "a check list takes an effort"
     lab = Laboratory(
         defence,
-        plan.frames[:count],
-        plan.labels[:count],
+        plan.frames[rows],
+        plan.labels[rows],
         reference_attack(attack, eps),
         kept,
         plan.radii,

@@ -110,11 +110,10 @@ class Laboratory:
         """Whether the deployed controller draws gates, so that the ways through them matter."""
         return self.defence.has_policy
 
-    @cached_property
+    @property
     def exits(self) -> int:
         """How many exits the network has."""
-        with torch.no_grad():
-            return len(self.defence.target.outputs(self.images[:1], self.defence.way, self.generator()).scores)
+        return len(self._scores)
 
     @property
     def stops_early(self) -> bool:
@@ -161,12 +160,26 @@ class Laboratory:
 
     @property
     def chance(self) -> float:
-        """The accuracy of always giving the same answer, the best one."""
-        return float(np.bincount(self.labels).max() / len(self.labels))
+        """The accuracy of answering by lot: what an attack that may change anything must not leave more than.
+
+        Not that of the commonest label, which among few images may be any share.
+        """
+        return 1 / self._scores[-1].shape[1]
+
+    @property
+    def commonest(self) -> float:
+        """The accuracy of the best answer that is always the same, at least `chance`: what a network must exceed."""
+        return max(self.chance, float(np.bincount(self.labels).max() / len(self.labels)))
 
     def generator(self) -> torch.Generator:
         """The attacks' own, from its beginning."""
         return torch.Generator().manual_seed(self.seed)
+
+    @cached_property
+    def _scores(self) -> tuple[Tensor, ...]:
+        """What every exit says of the first image, (1, classes) each."""
+        with torch.no_grad():
+            return self.defence.target.outputs(self.images[:1], self.defence.way, self.generator()).scores
 
     def _shared(self) -> dict[str, Any]:
         return {field.name: getattr(self.attack, field.name) for field in fields(WhiteBox)}

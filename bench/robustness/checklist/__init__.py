@@ -42,7 +42,7 @@ ITEMS = (
     Item(1, "the attack is stated", "it takes gradients", _CARLINI, attack_stated),
     Item(2, "draws are the defence's own", "reseeding the process does not repeat them", _ATHALYE, own_draws),
     Item(3, "as random as it is stated to be", "AutoAttack's flag; 1 bit a route or more", _CROCE, nondeterminism),
-    Item(4, "clean accuracy", "10 draws, and above the commonest label", _CARLINI, clean_accuracy),
+    Item(4, "clean accuracy", "10 draws, and above the best constant answer", _CARLINI, clean_accuracy),
     Item(5, "scored on fresh draws", "20 draws or more", _ATHALYE, fresh_draws),
     Item(6, "averaging has levelled off", f"no eot is {_WEAKER[4:]}", _ATHALYE, averaging),
     Item(7, "a fixed route falls", "5% or less at this radius or at any", _CARLINI, fixed_route),

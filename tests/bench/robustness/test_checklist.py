@@ -126,6 +126,15 @@ def test_an_attack_that_gives_up_early_is_found_out():
     assert {number: ASK[number](lab).verdict for number in (14, 16)} == {14: "fail", 16: "fail"}
 
 
+def test_chance_is_that_of_the_classes_however_the_images_fell():
+    frames, labels = examples(AMPLITUDES)
+    lab = laboratory(Linear())
+    one_class = replace(lab, frames=frames[labels == 0], labels=labels[labels == 0])
+    assert (lab.chance, one_class.chance) == (0.25, 0.25)
+    assert (lab.commonest, one_class.commonest) == (0.25, 1.0)
+    assert ASK[4](one_class).verdict == "unclear"
+
+
 def test_an_undefended_network_that_stands_shows_a_weak_attack():
     lab = replace(laboratory(Linear()), undefended=defence(Linear()))
     assert ASK[21](lab).verdict == "fail"
