@@ -31,15 +31,14 @@ _KNOWN = (KeepAll, DropAll, GuSoDrop, BlockDrop, Fixed, Confidence)
 class Defence:
     """`target` as its `controller` runs it: the `way` through its gates, and the exit that gives the `output`.
 
-    `digest` names the weights.  `claims_randomness` says whether its answers are meant to be unpredictable.
-    `exit_shares` are the multiply-accumulates up to each exit as shares of the whole, where they are known.
+    `digest` names the weights.  `exit_shares` are the multiply-accumulates up to each exit as shares of the whole,
+    where they are known.
     """
 
     target: Target
     digest: str
     way: Way = DRAWN
     output: Output = _LAST
-    claims_randomness: bool = False
     controller: str = ""
     exit_shares: tuple[float, ...] = ()
 
@@ -48,13 +47,18 @@ class Defence:
         return self.target.name
 
     @property
-    def has_policy(self) -> bool:
-        """Whether its answers depend on draws that an attack can make too."""
+    def claims_randomness(self) -> bool:
+        """Whether its answers are meant to be unpredictable: it is asked as often as there are draws."""
         return self.target.is_random(self.way)
+
+    @property
+    def draws_gates(self) -> bool:
+        """Whether its answers depend on gates that an attack can draw too."""
+        return self.target.draws_gates(self.way)
 
     def full(self) -> Defence:
         """The same weights without their defence: every block is kept."""
-        return replace(self, way=_FULL, claims_randomness=False)
+        return replace(self, way=_FULL)
 
 
 def open_defence(bundle: Bundle, controller: str | None = None) -> Defence:
@@ -83,7 +87,7 @@ def open_defence(bundle: Bundle, controller: str | None = None) -> Defence:
     target = open_target(bundle)
     whole = network.macs(network.full_route)
     shares = tuple(network.macs(network.full_route, index) / whole for index in range(len(network.exits)))
-    return Defence(target, bundle.digest, way, output, target.is_random(way), spec, shares)
+    return Defence(target, bundle.digest, way, output, spec, shares)
 
 
 def _counterpart(controller: Controller, network: Network) -> tuple[Way | None, Output | None] | None:

@@ -108,7 +108,7 @@ class Laboratory:
     @property
     def draws_gates(self) -> bool:
         """Whether the deployed controller draws gates, so that the ways through them matter."""
-        return self.defence.has_policy
+        return self.defence.draws_gates
 
     @property
     def exits(self) -> int:
@@ -122,7 +122,7 @@ class Laboratory:
 
     def against(self, other: Defence) -> PGD:
         """The reference attack, adapted to another network: its own output, and gates if it draws them."""
-        gates = self.attack.gates if other.has_policy else "full"
+        gates = self.attack.gates if other.draws_gates else "full"
         return replace(self.attack, gates=gates, output=other.output.spec)
 
     @property

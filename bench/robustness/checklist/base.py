@@ -55,6 +55,3 @@ def outdone(rivals: Iterable[Rights], reference: Rights, figure: str, *, but: bo
 def missing(why: str) -> Outcome:
     """The question does not arise, because of `why`."""
     return Outcome("not applicable", why)
-
-
-NOT_RANDOM = missing("the answers do not depend on gates that are drawn")

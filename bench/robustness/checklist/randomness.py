@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.attacks.pgd import PGD
 from bench.policy import route_entropy_bits
-from bench.robustness.checklist.base import NOT_RANDOM, Outcome, judged, missing, outdone
+from bench.robustness.checklist.base import Outcome, judged, missing, outdone
 from bench.robustness.laboratory import Laboratory
 
 _PASSES = 5
@@ -53,8 +53,8 @@ def nondeterminism(lab: Laboratory) -> Outcome:
 
 
 def averaging(lab: Laboratory) -> Outcome:
-    if not lab.draws_gates:
-        return NOT_RANDOM
+    if not lab.defence.claims_randomness:
+        return missing("the defence draws nothing")
     counts = [str(count) for count in lab.effort.curve] + (["exact"] if lab.enumerable else [])
     curve = {count: lab.under(replace(lab.attack, eot=count)).right for count in counts}
     figure = ", ".join(f"eot {count} {right.mean():.1%}" for count, right in curve.items())
@@ -64,7 +64,7 @@ def averaging(lab: Laboratory) -> Outcome:
 def fixed_route(lab: Laboratory) -> Outcome:
     """With the dice taken away the attack must succeed, or it is the attack that fails and not the dice that help."""
     if not lab.draws_gates:
-        return NOT_RANDOM
+        return missing("the answers do not depend on gates that are drawn")
     fixed = lab.defence.full()
     attack = replace(lab.attack, gates="full")
     here = lab.under(attack, on=fixed).accuracy
@@ -74,8 +74,8 @@ def fixed_route(lab: Laboratory) -> Outcome:
 
 
 def steps_or_draws(lab: Laboratory) -> Outcome:
-    if not lab.draws_gates:
-        return NOT_RANDOM
+    if not lab.defence.claims_randomness:
+        return missing("the defence draws nothing")
     averaged = lab.under()
     longer = lab.under(replace(lab.attack, eot="1", steps=lab.attack.steps * lab.eot))
     figure = f"pgd-{lab.attack.steps * lab.eot} {longer.accuracy:.1%}, eot {averaged.accuracy:.1%}, equal gradients"

@@ -40,7 +40,7 @@ ASK = {item.number: item.ask for item in ITEMS}
 
 def defence(network, *, is_random=False):
     name = type(network).__name__ + str(getattr(network, "fragile", ""))
-    return Defence(Target(network.eval(), None, name), name, Way("full"), claims_randomness=is_random)
+    return Defence(Target(network.eval(), None, name, is_noisy=is_random), name, Way("full"))
 
 
 def laboratory(network, amplitudes=AMPLITUDES, levels=8, **options):
@@ -111,6 +111,21 @@ def test_the_global_generators_are_left_as_they_were():
 def test_noise_that_nobody_speaks_of_is_told():
     outcome = ASK[3](laboratory(GlobalNoise()))
     assert (outcome.verdict, outcome.figure) == ("fail", "answers change though nothing is drawn")
+
+
+def test_noise_is_averaged_as_often_as_asked():
+    """One draw in two turns an answer around at amplitude 1: by one draw an image is right or wrong, by 20 in part."""
+    lab = laboratory(GlobalNoise(), amplitudes=[1] * 12, is_random=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        clean = lab.clean()
+        made = lab.under(replace(lab.attack, eot="5")).adversarial
+        curve = ASK[6](lab)
+    shares = (clean.floats == clean.labels).mean(0)
+    assert clean.floats.shape == (20, 12)
+    assert ((shares > 0) & (shares < 1)).all()
+    assert made.gradients.tolist() == [5 * lab.attack.steps] * 12
+    assert curve.figure.startswith("eot 1 ")
 
 
 def test_resisting_one_step_is_not_enough():
@@ -222,7 +237,7 @@ def gated():
 def test_a_sound_random_defence_passes(gated):
     network, policy = gated
     frames, labels = examples(list(range(4, 60, 3)))
-    defended = Defence(Target(network, policy, "gated"), "gated", claims_randomness=True)
+    defended = Defence(Target(network, policy, "gated"), "gated")
     lab = Laboratory(
         defended,
         frames,
