@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.attacks.deployed import DRAWN, LIKELIEST
 from bench.attacks.gates import Way
@@ -18,7 +23,7 @@ from edge.controllers.composed import Composed
 from edge.controllers.confidence import Confidence
 from edge.controllers.constant import DropAll, Fixed, KeepAll
 from edge.controllers.gusodrop import GuSoDrop
-from edge.network import Network
+from edge.network import Network, Route
 from edge.randomness import GateRandom
 
 _LAST = Output("last")
@@ -26,13 +31,22 @@ _FULL = Way("full")
 # No subclass of theirs, which may decide otherwise.
 _KNOWN = (KeepAll, DropAll, GuSoDrop, BlockDrop, Fixed, Confidence)
 
+# From keep-probabilities (n, gates) to the routes that a runtime which was just started gives those frames.
+Routes: TypeAlias = Callable[[NDArray[np.float32]], list[Route]]
+
+
+def drawn_routes(keep: NDArray[np.float32]) -> list[Route]:
+    """What the runtime's own generator draws from keep-probabilities (n, gates)."""
+    random = GateRandom()
+    return [random.route(each) for each in keep.tolist()]
+
 
 @dataclass(frozen=True, slots=True)
 class Defence:
     """`target` as its `controller` runs it: the `way` through its gates, and the exit that gives the `output`.
 
     `digest` names the weights.  `exit_shares` are the multiply-accumulates up to each exit as shares of the whole,
-    where they are known.
+    where they are known.  `routes` are those of the board, where no torch draws them.
     """
 
     target: Target
@@ -41,6 +55,7 @@ class Defence:
     output: Output = _LAST
     controller: str = ""
     exit_shares: tuple[float, ...] = ()
+    routes: Routes = field(default=drawn_routes, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -87,7 +102,16 @@ def open_defence(bundle: Bundle, controller: str | None = None) -> Defence:
     target = open_target(bundle)
     whole = network.macs(network.full_route)
     shares = tuple(network.macs(network.full_route, index) / whole for index in range(len(network.exits)))
-    return Defence(target, bundle.digest, way, output, spec, shares)
+    return Defence(target, bundle.digest, way, output, spec, shares, _deployed(spec, network))
+
+
+def _deployed(controller: str, network: Network) -> Routes:
+    def routes(keep: NDArray[np.float32]) -> list[Route]:
+        made, _ = make("controllers", controller)
+        made.attach(network, GateRandom())
+        return [made.gates(each) for each in keep]
+
+    return routes
 
 
 def _counterpart(controller: Controller, network: Network) -> tuple[Way | None, Output | None] | None:

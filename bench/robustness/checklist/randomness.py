@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.attacks.gates import Way
 from bench.attacks.pgd import PGD
 from bench.policy import route_entropy_bits
 from bench.robustness.checklist.base import Outcome, judged, missing, outdone
 from bench.robustness.laboratory import Laboratory
+from edge.network import Route
 
 _PASSES = 5
 _LOGIT_CHANGE = 1e-4
@@ -24,16 +27,22 @@ _NEARLY_ZERO = 0.05
 
 
 def own_draws(lab: Laboratory) -> Outcome:
-    """Whoever seeds the global generators, as some attacks do, must not make a defence repeat itself."""
-    with _global_seed(1):
-        first = _passes(lab)
-    with _global_seed(1):
-        again = _passes(lab)
-    if not torch.equal(first, again):
-        return judged(True, "manual_seed does not repeat the answers")
-    with _global_seed(2):
-        if not torch.equal(first, _passes(lab)):
-            return judged(False, "manual_seed repeats the draws: they come from the global generator")
+    """Whoever seeds the global generators, as some attacks do, must not make a defence repeat itself.
+
+    Gates are asked of what draws them on a board, and the network of whatever else it may draw.
+    """
+    asked: dict[str, Callable[[], object]] = {"answers": lambda: _passes(lab, Way("full")).numpy().tobytes()}
+    if lab.draws_gates:
+        asked = {"routes": lambda: _deployed_routes(lab), **asked}
+    found = {what: _whose(ask) for what, ask in asked.items()}
+    for what, whose in found.items():
+        if whose == "everybody's":
+            return judged(
+                False, f"seeding torch, numpy and Python repeats the {what}: they come from a global generator"
+            )
+    own = [what for what, whose in found.items() if whose == "own"]
+    if own:
+        return judged(True, f"seeding torch, numpy and Python does not repeat the {' and '.join(own)}")
     if lab.defence.claims_randomness:
         return judged(False, "the defence is said to be random, and in eval mode no draw differs")
     return missing("the defence draws nothing")
@@ -99,13 +108,32 @@ def gradient_paths(lab: Laboratory) -> dict[str, PGD]:
     return paths | {f"output {output}": replace(lab.attack, output=output) for output in outputs}
 
 
+def _whose(ask: Callable[[], object]) -> Literal["own", "everybody's", "nobody's"]:
+    """From which generator the draws come that decide what `ask` gives."""
+    with _global_seed(1):
+        first = ask()
+    with _global_seed(1):
+        if ask() != first:
+            return "own"
+    with _global_seed(2):
+        return "nobody's" if ask() == first else "everybody's"
+
+
 @torch.no_grad()
-def _passes(lab: Laboratory) -> Tensor:
-    """The scores of as many passes, (passes, n, classes), from generators of the defence's own."""
+def _deployed_routes(lab: Laboratory) -> list[Route]:
+    """The routes of every image in as many passes of a runtime."""
+    keep = lab.defence.target.keep(lab.images).float().numpy()
+    return lab.defence.routes(np.concatenate([keep] * _PASSES))
+
+
+@torch.no_grad()
+def _passes(lab: Laboratory, way: Way | None = None) -> Tensor:
+    """The scores of as many passes, (passes, n, classes), on the defence's way, from generators of its own."""
+    way = way or lab.defence.way
     passes = []
     for _ in range(_PASSES):
         generator = torch.Generator().manual_seed(secrets.randbits(63))
-        scores = lab.defence.target.outputs(lab.images, lab.defence.way, generator).scores
+        scores = lab.defence.target.outputs(lab.images, way, generator).scores
         passes.append(lab.defence.output.answer(scores))
     return torch.stack(passes)
 

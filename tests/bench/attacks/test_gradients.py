@@ -119,7 +119,6 @@ def test_gradients_of_nothing_and_of_no_number_are_counted():
 
 
 def test_the_defence_never_shares_the_attacks_generator(gated, policy, images):
-
     torch.manual_seed(0)
     first = answers(Target(gated, policy), images.repeat(50, 1, 1, 1), 2)
     torch.manual_seed(0)

@@ -28,7 +28,7 @@ from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
 from bench.robustness.checklist import ITEMS, checked
 from bench.robustness.checklist.base import outdone
-from bench.robustness.defence import Defence
+from bench.robustness.defence import Defence, drawn_routes
 from bench.robustness.kept import Kept
 from bench.robustness.laboratory import Effort, Laboratory
 
@@ -90,7 +90,7 @@ def test_gradients_that_are_hidden_are_missed(network, items, figure):
 @pytest.mark.parametrize(
     ("network", "items", "figure"),
     [
-        (GlobalNoise, (2,), "manual_seed repeats the draws"),
+        (GlobalNoise, (2,), "seeding torch, numpy and Python repeats the answers"),
         (NoiseInTraining, (2, 3), "in eval mode no draw differs"),
     ],
 )
@@ -99,6 +99,30 @@ def test_randomness_that_is_none_is_seen_through(network, items, figure):
     found = [ASK[number](lab) for number in items]
     assert [each.verdict for each in found] == ["fail"] * len(items)
     assert figure in found[0].figure
+
+
+def routes_of_everybody(keep):
+    drawn = np.random.random(keep.shape) < keep  # noqa: NPY002 (that is what is wrong with it)
+    return ["".join("01"[bit] for bit in row.astype(int)) for row in drawn]
+
+
+@pytest.mark.parametrize(
+    ("routes", "verdict", "figure"),
+    [
+        (drawn_routes, "pass", "seeding torch, numpy and Python does not repeat the routes"),
+        (routes_of_everybody, "fail", "repeats the routes: they come from a global generator"),
+        (lambda keep: ["10"] * len(keep), "fail", "in eval mode no draw differs"),
+    ],
+)
+def test_gates_are_asked_of_what_draws_them_on_a_board(routes, verdict, figure):
+    """In torch the gates of all three are drawn alike, by a generator of the attack's."""
+    from export.networks.policy import DecisionNetwork
+    from export.networks.resnet import GatedResNet
+
+    policy = DecisionNetwork(2, initial_keep=0.5)
+    target = Target(GatedResNet((4,), (2,), CLASSES).eval(), policy.eval(), "gated")
+    outcome = ASK[2](replace(laboratory(Linear()), defence=Defence(target, "gated", routes=routes)))
+    assert (outcome.verdict, figure in outcome.figure) == (verdict, True), outcome.figure
 
 
 def test_the_global_generators_are_left_as_they_were():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import toys
 from broken_defences import TwoExits, examples
@@ -52,6 +53,12 @@ def test_a_controller_has_its_counterpart(both, controller, way, output):
         [both.network.macs("1111", k) / both.network.macs("1111") for k in range(3)]
     )
     assert defence.exit_shares[-1] == 1
+
+
+def test_routes_are_those_that_its_controller_gives_on_a_board(both):
+    keep = np.array([[0.9, 0.1, 1.0, 0.0]], np.float32)
+    assert open_defence(both, "blockdrop").routes(keep) == ["1010"]
+    assert {route[2:] for route in open_defence(both, "gusodrop+confidence:0.9").routes(keep.repeat(99, 0))} == {"10"}
 
 
 @pytest.mark.parametrize(
