@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--undefended", metavar=model, help="a network without the defence, for the check list")
     add("--trained", metavar=model, help="an adversarially trained network, for the check list")
     add("--seed", type=seed, default=0, metavar="N", help="seed of the attacks, never of the defence (default 0)")
-    add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
+    add("--batch", type=whole, default=16, metavar="N", help="images crafted together (default %(default)s)")
     add_one_core_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")

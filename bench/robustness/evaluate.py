@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from bench.robustness.checklist import checked
 from bench.robustness.defence import Defence
 from bench.robustness.evaluation import CheckedModel, Evaluation
-from bench.robustness.grid import Plan, cells
+from bench.robustness.grid import Cell, Plan, cells
 from bench.robustness.kept import Kept, OutOfTime
 from bench.robustness.laboratory import FULL, Effort, Laboratory, reference_attack
 from bench.robustness.radius import LEVELS, at_radius
@@ -34,16 +36,19 @@ class Request:
 def evaluate(request: Request, kept: Kept) -> Evaluation:
     """All of it, or what there is time for.
 
+    Half of the time is the grid's, and the check lists share the rest alike; what they leave is the grid's again.
+
     Raises:
         ValueError: an attack names what a network does not have, or a kept file is damaged.
     """
-    plan, found = request.plan, []
-    try:
-        for cell in cells(plan, request.defences, kept):
-            found.append(cell)  # noqa: PERF402 (those that came before the budget was spent count)
-    except OutOfTime:
-        pass
-    checks = () if request.effort is None else [_checked(request, defence, kept) for defence in request.defences]
+    plan, found = request.plan, list[Cell]()
+    _fill(found, request, kept if request.effort is None else kept.until(_after(kept, 1 / 2)))
+    checks = []
+    if request.effort is not None:
+        for index, defence in enumerate(request.defences):
+            own = kept.until(_after(kept, 1 / (len(request.defences) - index)))
+            checks.append(_checked(request, defence, own))
+        _fill(found, request, kept)
     return Evaluation(
         source=request.source,
         images=len(plan.frames),
@@ -53,6 +58,21 @@ def evaluate(request: Request, kept: Kept) -> Evaluation:
         cells_planned=len(request.defences) * (1 + len(plan.radii) * len(plan.methods)),
         checks=tuple(checks),
     )
+
+
+def _after(kept: Kept, share: float) -> float | None:
+    """The moment at which so much of the time left will have gone, or None if there is no end."""
+    if kept.deadline_s is None:
+        return None
+    now = kept.clock()
+    return now + share * (kept.deadline_s - now)
+
+
+def _fill(found: list[Cell], request: Request, kept: Kept) -> None:
+    """Add the cells that are not found yet, in turn, until the time is over."""
+    with suppress(OutOfTime):
+        for cell in islice(cells(request.plan, request.defences, kept), len(found), None):
+            found.append(cell)  # noqa: PERF402 (those that came before the time was over count)
 
 
 def _checked(request: Request, defence: Defence, kept: Kept) -> CheckedModel:

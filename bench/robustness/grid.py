@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.crafting import Order
 from bench.robustness.defence import Defence
-from bench.robustness.kept import Attacked, Kept
+from bench.robustness.kept import Attacked, Delivery, Kept
 from bench.robustness.radius import LEVELS, at_radius
 from bench.robustness.score import Score, scored
 
@@ -50,7 +51,7 @@ class Plan:
     methods: Sequence[str]
     levels: Sequence[Fraction]
     seed: int = 0
-    batch: int = 64
+    batch: int = 16
     draws: int = 20
 
     @property
@@ -79,28 +80,27 @@ def cells(plan: Plan, defences: Sequence[Defence], kept: Kept) -> Iterator[Cell]
     """
     for defence in defences:
         clean = kept.clean(plan.frames, plan.labels, defence, plan.draws)
-        yield _cell(defence, CLEAN, Fraction(0), CLEAN, clean)
+        yield _cell(defence, CLEAN, Fraction(0), CLEAN, clean, clean)
     for levels in plan.radii:
         for method in plan.methods:
             for defence in defences:
                 order = plan.order(defence, method, levels)
-                yield _cell(defence, method, levels, order.spec, kept.attacked(order, defence, plan.draws))
+                floats, frames = (
+                    kept.attacked(order, defence, plan.draws, delivered) for delivered in get_args(Delivery)
+                )
+                yield _cell(defence, method, levels, order.spec, floats, frames)
 
 
-def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: Attacked) -> Cell:
-    scores = (scored(attacked.floats, attacked.labels), scored(attacked.frames, attacked.labels))
+def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: Attacked, delivered: Attacked) -> Cell:
+    floats, frames = scored(attacked.answers, attacked.labels), scored(delivered.answers, delivered.labels)
+    cell = Cell(defence.name, method, levels, spec, floats, frames, controller=defence.controller)
     made = attacked.adversarial
     if made is None:
-        return Cell(defence.name, method, levels, spec, *scores, controller=defence.controller)
-    return Cell(
-        defence.name,
-        method,
-        levels,
-        spec,
-        *scores,
+        return cell
+    return replace(
+        cell,
         zero_gradients=float((made.zero_gradients > 0).mean()),
         non_finite_gradients=float((made.non_finite_gradients > 0).mean()),
         gradients=int(made.gradients.max()),
         queries=int(made.queries.max()),
-        controller=defence.controller,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -21,9 +21,9 @@ from bench.attacks.pgd import PGD
 from bench.attacks.rush import Rush
 from bench.attacks.square import Square
 from bench.attacks.white_box import WhiteBox
-from bench.crafting import Order
+from bench.crafting import Adversarial, Order
 from bench.robustness.defence import Defence
-from bench.robustness.kept import Attacked, Kept
+from bench.robustness.kept import Attacked, Figures, Kept
 from bench.robustness.noise import Noise
 from bench.robustness.radius import LEVELS
 from bench.spec import format_spec
@@ -73,27 +73,32 @@ class Laboratory:
     effort: Effort = FULL
     draws: int = 20
     seed: int = 0
-    batch: int = 64
+    batch: int = 16
 
     def under(
         self, attack: Variation | None = None, *, on: Defence | None = None, by: Defence | None = None
     ) -> Attacked:
         """What `on` (the defence) answers to images crafted on `by` (the same) with `attack` (the reference)."""
-        attack, on = attack or self.attack, on or self.defence
-        by = by or on
-        spec = format_spec(_NAMES[type(attack)], attack)
-        order = Order(attack, spec, by.target, by.digest, self.frames, self.labels, seed=self.seed, batch=self.batch)
-        return self.kept.attacked(order, on, self.draws)
+        on = on or self.defence
+        return self.kept.attacked(self._order(attack or self.attack, by or on), on, self.draws)
+
+    def made(self, attack: Variation | None = None) -> Adversarial:
+        """What `attack` (the reference) makes of the images, on the defence."""
+        return self.kept.made(self._order(attack or self.attack, self.defence))
+
+    def measured(self, what: str, attack: Variation, measure: Callable[[slice], Figures]) -> Figures:
+        """Figures (figures, n) of images that `measure` gives for some rows at a time, under the name `what`, kept
+        like images that `attack` has made of the defence."""
+        order, defence = self._order(attack, self.defence), self.defence
+        claim = [what, order.claim(), repr(defence.way), repr(defence.output), self.draws, repr(self.effort)]
+        parts = [
+            self.kept.remembered([*claim, index], partial(measure, order.rows(index))) for index in range(order.batches)
+        ]
+        return np.concatenate(parts, axis=1)
 
     def clean(self, on: Defence | None = None) -> Attacked:
         """What `on` (the defence) answers to the clean images."""
         return self.kept.clean(self.frames, self.labels, on or self.defence, self.draws)
-
-    def crafted(self, attack: Variation) -> Tensor:
-        """The images that `attack` makes of the defence, (n, 3, h, w) floats."""
-        made = self.under(attack).adversarial
-        assert made is not None, "an attack makes images"
-        return torch.from_numpy(made.images)
 
     @property
     def images(self) -> Tensor:
@@ -174,6 +179,10 @@ class Laboratory:
     def generator(self) -> torch.Generator:
         """The attacks' own, from its beginning."""
         return torch.Generator().manual_seed(self.seed)
+
+    def _order(self, attack: Variation, by: Defence) -> Order:
+        spec = format_spec(_NAMES[type(attack)], attack)
+        return Order(attack, spec, by.target, by.digest, self.frames, self.labels, seed=self.seed, batch=self.batch)
 
     @cached_property
     def _scores(self) -> tuple[Tensor, ...]:

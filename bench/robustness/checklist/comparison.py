@@ -19,7 +19,7 @@ def worst_case(lab: Laboratory) -> Outcome:
     """Each image under the attack that is worst for it: chosen on half of the draws and scored on the others, or the
     luck of the draws would be taken for strength."""
     reference, every = lab.under(), [lab.under(attack) for attack in _attacks(lab)]
-    right = np.stack([(each.floats == each.labels) for each in every])
+    right = np.stack([(each.answers == each.labels) for each in every])
     chosen = right[:, 0::2].mean(1).argmin(0)
     held_out = right[:, 1::2] if right.shape[1] > 1 else right
     worst = float(held_out.mean(1)[chosen, np.arange(len(lab.labels))].mean())

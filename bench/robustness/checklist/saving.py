@@ -62,7 +62,8 @@ def lost_saving(lab: Laboratory) -> Outcome:
     texts, passed = [], True
     for saving in savings(lab):
         clean, attacked, hurried = (
-            saving.cost(images) for images in (lab.images, *map(lab.crafted, (saving.attack, saving.opposite)))
+            saving.cost(images)
+            for images in (lab.images, *(_images(lab, attack) for attack in (saving.attack, saving.opposite)))
         )
         saved = 1 - clean.mean()
         lost = float((attacked - clean).mean() / saved) if saved > 0 else 0.0
@@ -74,6 +75,10 @@ def lost_saving(lab: Laboratory) -> Outcome:
     if not texts:
         return missing("no gate and no early exit saves anything")
     return judged(passed, "; ".join([*texts, "in ms: edgebench latency --attack"]))
+
+
+def _images(lab: Laboratory, attack: Variation) -> Tensor:
+    return torch.from_numpy(lab.made(attack).images)
 
 
 def _shared(lab: Laboratory) -> dict[str, Any]:

@@ -12,9 +12,8 @@ _FEWEST_DRAWS = 20
 
 
 def attack_stated(lab: Laboratory) -> Outcome:
-    attack, made = lab.attack, lab.under().adversarial
-    assert made is not None, "an attack makes images"
-    spent = int(made.gradients.max())
+    attack = lab.attack
+    spent = int(lab.made().gradients.max())
     step = step_size(attack.step, attack.eps)
     figure = (
         f"{attack.norm} {attack.eps}, {attack.steps} steps of {step:.4f}, {attack.restarts} starts, eot {attack.eot}, "
@@ -25,7 +24,7 @@ def attack_stated(lab: Laboratory) -> Outcome:
 
 def clean_accuracy(lab: Laboratory) -> Outcome:
     clean = lab.clean()
-    by_draw = (clean.floats == clean.labels).mean(1)
+    by_draw = (clean.answers == clean.labels).mean(1)
     full = lab.clean(lab.defence.full()).accuracy
     enough = len(by_draw) >= _FEWEST_CLEAN_DRAWS
     figure = f"{by_draw.mean():.1%} +- {by_draw.std():.1%} over {len(by_draw)} draws, full network {full:.1%}"
@@ -36,7 +35,7 @@ def clean_accuracy(lab: Laboratory) -> Outcome:
 
 
 def fresh_draws(lab: Laboratory) -> Outcome:
-    score = scored(lab.under().floats, lab.labels)
+    score = scored(lab.under().answers, lab.labels)
     figure = (
         f"{score.mean.value:.1%} over {score.draws} fresh draws, {score.worst.value:.1%} in the worst, "
         f"{score.majority.value:.1%} by majority"

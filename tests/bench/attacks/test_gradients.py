@@ -188,3 +188,18 @@ def test_a_network_that_draws_by_itself_is_asked_as_often_as_one_that_draws_gate
         assert (network.asked, drawn.unique(dim=0).shape[0] > 1) == (looks, is_noisy)
     # Nothing can go through everything that it may draw.
     assert gradients(Target(Noisy(), is_noisy=True), labels, Way("full"), None).at(images).losses.shape == (4,)
+
+
+@pytest.mark.parametrize("draws", [1, 40])
+def test_a_route_that_is_drawn_twice_is_run_once(gated, policy, images, draws):
+    """The oracle draws the same routes and runs each of them."""
+    target, way, ran, done = Target(gated, policy), Way("detached"), [], []
+    generator = torch.Generator().manual_seed(7)
+    expected = torch.stack([target.outputs(images, way, generator).scores[-1].argmax(1) for _ in range(draws)])
+    hook = gated.stem.register_forward_hook(lambda module, given, output: ran.append(len(output)))
+    found = answers(target, images, draws, seed=7, batch=8, tell=done.append)
+    hook.remove()
+    assert torch.equal(found, expected)
+    # Of three gates there are eight routes an image at most.
+    assert sum(ran) <= len(images) * min(draws, 8)
+    assert done == [4]

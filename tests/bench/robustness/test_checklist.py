@@ -145,8 +145,8 @@ def test_noise_is_averaged_as_often_as_asked():
         clean = lab.clean()
         made = lab.under(replace(lab.attack, eot="5")).adversarial
         curve = ASK[6](lab)
-    shares = (clean.floats == clean.labels).mean(0)
-    assert clean.floats.shape == (20, 12)
+    shares = (clean.answers == clean.labels).mean(0)
+    assert clean.answers.shape == (20, 12)
     assert ((shares > 0) & (shares < 1)).all()
     assert made.gradients.tolist() == [5 * lab.attack.steps] * 12
     assert curve.figure.startswith("eot 1 ")
