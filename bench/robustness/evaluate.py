@@ -85,7 +85,7 @@ def _checked(request: Request, defence: Defence, kept: Kept) -> CheckedModel:
         defence,
         plan.frames[rows],
         plan.labels[rows],
-        reference_attack(attack, eps),
+        reference_attack(attack, eps, defence.output),
         kept,
         plan.radii,
         request.undefended,

@@ -7,16 +7,19 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.attacks.apgd import APGD
 from bench.attacks.deepsloth import DeepSloth
 from bench.attacks.depth import Depth
 from bench.attacks.fgsm import FGSM
+from bench.attacks.losses import LossName
+from bench.attacks.output import Output
 from bench.attacks.pgd import PGD
 from bench.attacks.rush import Rush
 from bench.attacks.square import Square
@@ -31,8 +34,11 @@ from bench.spec import format_spec
 # Of each image, the share of draws in which it was answered rightly, (n,).
 Rights: TypeAlias = NDArray[np.float64]
 
-# The attacks that the items compare.
-Variation: TypeAlias = PGD | FGSM | Square | Noise | Depth | DeepSloth | Rush
+# What the others are compared with, and the attacks that the items compare.
+Reference: TypeAlias = PGD | APGD
+Variation: TypeAlias = Reference | FGSM | Square | Noise | Depth | DeepSloth | Rush
+
+Climb = TypeVar("Climb", PGD, APGD)
 
 # Two accuracies count as different from here on, if sampling does not explain it.
 POINTS = 0.02
@@ -65,7 +71,7 @@ class Laboratory:
     defence: Defence
     frames: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    attack: PGD
+    attack: Reference
     kept: Kept
     levels: Sequence[Fraction] = ()
     undefended: Defence | None = None
@@ -125,7 +131,7 @@ class Laboratory:
         """Whether an image may leave before the last exit."""
         return self.exits > 1 and self.defence.output.kind == "taken"
 
-    def against(self, other: Defence) -> PGD:
+    def against(self, other: Defence) -> Reference:
         """The reference attack, adapted to another network: its own output, and gates if it draws them."""
         gates = self.attack.gates if other.draws_gates else "full"
         return replace(self.attack, gates=gates, output=other.output.spec)
@@ -139,6 +145,18 @@ class Laboratory:
     def eot(self) -> int:
         """Draws per gradient of the reference attack; routes, for the exact expectation."""
         return 2**self.defence.target.gates if self.attack.eot == "exact" else int(self.attack.eot)
+
+    @property
+    def pgd(self) -> PGD:
+        """PGD with the options of the reference, which it may be itself."""
+        return _as(PGD, self.attack)
+
+    @property
+    def losses(self) -> dict[str, Reference]:
+        """Both ways of climbing with both losses, by name, otherwise as the reference."""
+        losses: tuple[LossName, ...] = ("ce", "dlr")
+        kinds: tuple[Reference, ...] = (self.pgd, _as(APGD, self.attack))
+        return {f"{name_of(each)}-{loss}": replace(each, loss=loss) for each in kinds for loss in losses}
 
     @property
     def one_step(self) -> FGSM:
@@ -156,12 +174,13 @@ class Laboratory:
 
     @property
     def overwhelming(self) -> PGD:
-        """The reference at a radius that leads from any image to a plain grey one, which nobody can classify."""
+        """PGD with the options of the reference, at a radius that leads from any image to a plain grey one,
+        which nobody can classify."""
         _, channels, height, width = self.frames.shape
         radius = Fraction(128, LEVELS)
         if self.attack.norm == "l2":
             radius *= int((channels * height * width) ** 0.5) + 1
-        return replace(self.attack, eps=radius, step=None, steps=max(self.attack.steps, 10))
+        return replace(self.pgd, eps=radius, step=None, steps=max(self.attack.steps, 10))
 
     @property
     def chance(self) -> float:
@@ -181,7 +200,7 @@ class Laboratory:
         return torch.Generator().manual_seed(self.seed)
 
     def _order(self, attack: Variation, by: Defence) -> Order:
-        spec = format_spec(_NAMES[type(attack)], attack)
+        spec = format_spec(name_of(attack), attack)
         return Order(attack, spec, by.target, by.digest, self.frames, self.labels, seed=self.seed, batch=self.batch)
 
     @cached_property
@@ -197,6 +216,7 @@ class Laboratory:
 _NAMES: Mapping[type, str] = MappingProxyType(
     {
         PGD: "pgd",
+        APGD: "apgd",
         FGSM: "fgsm",
         Square: "square",
         Noise: "noise",
@@ -207,13 +227,25 @@ _NAMES: Mapping[type, str] = MappingProxyType(
 )
 
 
-def reference_attack(attack: object, eps: Fraction) -> PGD:
-    """PGD with the options that `attack` shares with it, at radius `eps`; as it comes where it shares none."""
-    names = {field.name for field in fields(PGD)}
+def name_of(attack: Variation) -> str:
+    """The name of an attack, as specs write it."""
+    return _NAMES[type(attack)]
+
+
+def reference_attack(attack: object, eps: Fraction, output: Output) -> Reference:
+    """The attack itself at radius `eps` if it is PGD or APGD, else PGD with the options that it shares with it; where
+    it shares none, with 20 draws a gradient, against `output`."""
+    if isinstance(attack, PGD | APGD):
+        return replace(attack, eps=eps)
     if not isinstance(attack, WhiteBox) or isinstance(attack, Square):
-        return PGD(eps, eot="20")
-    shared = {field.name: getattr(attack, field.name) for field in fields(attack) if field.name in names}
-    return PGD(**{**shared, "eps": eps})
+        return PGD(eps, eot="20", output=output.spec)
+    return replace(_as(PGD, attack), eps=eps)
+
+
+def _as(kind: type[Climb], attack: WhiteBox) -> Climb:
+    """Another kind of attack with the options that both have."""
+    names = {field.name for field in fields(kind)}
+    return kind(**{field.name: getattr(attack, field.name) for field in fields(attack) if field.name in names})
 
 
 def beats(first: Rights, second: Rights) -> bool:

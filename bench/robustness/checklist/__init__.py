@@ -49,7 +49,7 @@ ITEMS = (
     Item(8, "averaging beats more steps", f"more steps are {_WEAKER}", _GAO, steps_or_draws),
     Item(9, "the way of the gradient", f"other ways are {_WEAKER}", _ATHALYE, gradient_path),
     Item(10, "transfer is weaker", f"transfer is {_WEAKER}", _CARLINI, transferred),
-    Item(11, "other losses", f"ce and dlr are {_WEAKER}", _CROCE, other_losses),
+    Item(11, "other losses", f"pgd and apgd with ce and dlr are {_WEAKER}", _CROCE, other_losses),
     Item(12, "black box is weaker", f"Square is {_WEAKER}", _CARLINI, score_based),
     Item(13, "random noise is weaker", f"the best noise is {_WEAKER}", _CARLINI, random_noise),
     Item(14, "one step is weaker", f"fgsm is {_WEAKER}, nor half the clean accuracy above", _ATHALYE, one_step),

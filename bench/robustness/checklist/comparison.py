@@ -52,7 +52,7 @@ def _attacks(lab: Laboratory) -> list[Variation]:
         lab.one_step,
         lab.noise,
         replace(lab.attack, steps=2 * lab.attack.steps),
-        *(replace(lab.attack, loss=loss) for loss in ("ce", "dlr")),
+        *lab.losses.values(),
     ]
     if lab.attack.norm == "linf":
         found.append(lab.square)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from bench.attacks.pgd import PGD
 from bench.robustness.checklist.base import Outcome, judged, missing, outdone
 from bench.robustness.kept import Attacked
-from bench.robustness.laboratory import Laboratory, Rights, beats, may_beat
+from bench.robustness.laboratory import Laboratory, Reference, Rights, beats, may_beat, name_of
 from bench.robustness.radius import LEVELS
 
 _ONE_STEP_SHARE = 0.5
@@ -29,8 +29,9 @@ def transferred(lab: Laboratory) -> Outcome:
 
 
 def other_losses(lab: Laboratory) -> Outcome:
-    """A loss that is blind to the scale of the scores sees where cross-entropy has gone flat."""
-    return _weaker(lab, {loss: lab.under(replace(lab.attack, loss=loss)) for loss in ("ce", "dlr")})
+    """A loss that is blind to the scale of the scores sees where cross-entropy has gone flat, and steps that shorten
+    themselves get on where those of one length jump to and fro."""
+    return _weaker(lab, {name: lab.under(attack) for name, attack in lab.losses.items()})
 
 
 def score_based(lab: Laboratory) -> Outcome:
@@ -47,7 +48,9 @@ def one_step(lab: Laboratory) -> Outcome:
     """One step must be weaker than many; and a defence that has little more than that one step resists nothing."""
     single, many = lab.under(lab.one_step), lab.under()
     only_one = single.accuracy - many.accuracy > _ONE_STEP_SHARE * lab.clean().accuracy
-    figure = f"fgsm {single.accuracy:.1%}, pgd {many.accuracy:.1%}" + (": it resists one step only" if only_one else "")
+    figure = f"fgsm {single.accuracy:.1%}, {name_of(lab.attack)} {many.accuracy:.1%}" + (
+        ": it resists one step only" if only_one else ""
+    )
     return outdone([single.right], many.right, figure, but=only_one)
 
 
@@ -69,10 +72,12 @@ def more_steps(lab: Laboratory) -> Outcome:
     return _weaker(lab, {f"{steps} steps": lab.under(replace(lab.attack, steps=steps))})
 
 
-def _at(lab: Laboratory, eps: Fraction) -> PGD:
-    # A step that was given for the radius judged would not reach across a larger one.
-    step = None if lab.attack.step is None else lab.attack.step * eps / lab.attack.eps
-    return replace(lab.attack, eps=eps, step=step)
+def _at(lab: Laboratory, eps: Fraction) -> Reference:
+    attack = lab.attack
+    if isinstance(attack, PGD) and attack.step is not None:
+        # A step that was given for the radius judged would not reach across a larger one.
+        return replace(attack, eps=eps, step=attack.step * eps / attack.eps)
+    return replace(attack, eps=eps)
 
 
 def _weaker(lab: Laboratory, others: dict[str, Attacked]) -> Outcome:

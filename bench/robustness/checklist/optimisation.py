@@ -38,8 +38,8 @@ def missing_gradients(lab: Laboratory) -> Outcome:
 
 
 def indicators(lab: Laboratory) -> Outcome:
-    """I2 to I6; I1 is `missing_gradients`."""
-    attack = replace(lab.attack, steps=2 * lab.attack.steps)
+    """I2 to I6; I1 is `missing_gradients`.  All look at PGD with the options of the reference, every step of it."""
+    attack = replace(lab.pgd, steps=2 * lab.attack.steps)
     unstable, silent, unfinished, fooled, resisted = lab.measured(
         "indicators", attack, partial(_indicated, lab, attack)
     )

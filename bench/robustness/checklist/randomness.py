@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from bench.attacks.gates import Way
-from bench.attacks.pgd import PGD
 from bench.policy import route_entropy_bits
 from bench.robustness.checklist.base import Outcome, judged, missing, outdone
-from bench.robustness.laboratory import Laboratory
+from bench.robustness.laboratory import Laboratory, Reference, name_of
 from edge.network import Route
 
 _PASSES = 5
@@ -86,9 +85,16 @@ def steps_or_draws(lab: Laboratory) -> Outcome:
     if not lab.defence.claims_randomness:
         return missing("the defence draws nothing")
     averaged = lab.under()
-    longer = lab.under(replace(lab.attack, eot="1", steps=lab.attack.steps * lab.eot))
-    figure = f"pgd-{lab.attack.steps * lab.eot} {longer.accuracy:.1%}, eot {averaged.accuracy:.1%}, equal gradients"
+    attack = longer_run(lab)
+    longer = lab.under(attack)
+    steps = f"{name_of(attack)}-{attack.steps}"
+    figure = f"{steps} {longer.accuracy:.1%}, eot {averaged.accuracy:.1%}, equal gradients"
     return outdone([longer.right], averaged.right, figure)
+
+
+def longer_run(lab: Laboratory) -> Reference:
+    """The gradients of the reference spent on steps, with one draw each."""
+    return replace(lab.attack, eot="1", steps=lab.attack.steps * lab.eot)
 
 
 def gradient_path(lab: Laboratory) -> Outcome:
@@ -100,7 +106,7 @@ def gradient_path(lab: Laboratory) -> Outcome:
     return outdone((attacked.right for attacked in found.values()), lab.under().right, figure)
 
 
-def gradient_paths(lab: Laboratory) -> dict[str, PGD]:
+def gradient_paths(lab: Laboratory) -> dict[str, Reference]:
     """The reference attack on every way through the gates and from every output, by name; empty where there is one."""
     ways = ("straight-through", "soft", "detached") if lab.draws_gates else ()
     outputs = ("last", "all", lab.defence.output.spec) if lab.exits > 1 else ()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bench.attacks.pgd import PGD
 from bench.attacks.white_box import step_size
 from bench.robustness.checklist.base import Outcome, judged
-from bench.robustness.laboratory import Laboratory
+from bench.robustness.laboratory import Laboratory, name_of
 from bench.robustness.score import scored
 
 _FEWEST_CLEAN_DRAWS = 10
@@ -14,10 +15,10 @@ _FEWEST_DRAWS = 20
 def attack_stated(lab: Laboratory) -> Outcome:
     attack = lab.attack
     spent = int(lab.made().gradients.max())
-    step = step_size(attack.step, attack.eps)
+    length = f"of {step_size(attack.step, attack.eps):.4f}" if isinstance(attack, PGD) else "that shorten themselves"
     figure = (
-        f"{attack.norm} {attack.eps}, {attack.steps} steps of {step:.4f}, {attack.restarts} starts, eot {attack.eot}, "
-        f"{spent} gradients an image"
+        f"{name_of(attack)}, {attack.norm} {attack.eps}, {attack.steps} steps {length}, {attack.restarts} starts, "
+        f"eot {attack.eot}, loss {attack.loss}, output {attack.output}, {spent} gradients an image"
     )
     return judged(spent > 0, figure)
 

@@ -22,15 +22,17 @@ from broken_defences import (
     examples,
 )
 
+from bench.attacks.apgd import APGD
 from bench.attacks.gates import Way
 from bench.attacks.output import Output
 from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
+from bench.registry import make
 from bench.robustness.checklist import ITEMS, checked
 from bench.robustness.checklist.base import outdone
 from bench.robustness.defence import Defence, drawn_routes
 from bench.robustness.kept import Kept
-from bench.robustness.laboratory import Effort, Laboratory
+from bench.robustness.laboratory import Effort, Laboratory, reference_attack
 
 pytestmark = pytest.mark.torch
 
@@ -163,6 +165,36 @@ def test_an_attack_that_gives_up_early_is_found_out():
     # Two steps of two levels move 3.5 of a radius of eight, from a random start; four move 6.
     lab = replace(lab, attack=PGD(Fraction(8, 255), steps=2, step=Fraction(2, 255)))
     assert {number: ASK[number](lab).verdict for number in (14, 16)} == {14: "fail", 16: "fail"}
+
+
+@pytest.mark.parametrize(
+    ("method", "reference"),
+    [
+        ("apgd:steps=7,loss=dlr,eot=3", APGD(Fraction(4, 255), loss="dlr", eot="3", steps=7)),
+        ("pgd:steps=7,step=1/255", PGD(Fraction(4, 255), steps=7, step=Fraction(1, 255))),
+        ("mifgsm:steps=7,eot=3", PGD(Fraction(4, 255), eot="3", steps=7)),
+        ("square:queries=3", PGD(Fraction(4, 255), eot="20", output="taken:0.9")),
+    ],
+)
+def test_the_reference_is_the_first_method(method, reference):
+    attack, _ = make("attacks", method)
+    output = Output("taken", thresholds=(0.9,)) if method.startswith("square") else Output("last")
+    assert reference_attack(attack, Fraction(4, 255), output) == reference
+
+
+def test_a_sound_network_passes_with_apgd_as_the_reference():
+    lab = replace(laboratory(Linear()), attack=APGD(Fraction(8, 255), steps=10))
+    found = {number: ASK[number](lab) for number in ASK}
+    assert {n for n, outcome in found.items() if outcome.verdict not in ("pass", "not applicable")} == set()
+    assert found[1].figure.startswith("apgd, linf 8/255, 10 steps that shorten themselves")
+
+
+def test_pgd_whose_steps_do_not_arrive_is_outdone_by_apgd():
+    lab = laboratory(Linear(), amplitudes=[5] * 16)
+    short = replace(lab, attack=PGD(Fraction(8, 255), steps=8, step=Fraction(1, 1020)))
+    outcome = ASK[11](short)
+    assert outcome.verdict == "fail"
+    assert "apgd-ce 0.0%, apgd-dlr 0.0%" in outcome.figure
 
 
 def test_chance_is_that_of_the_classes_however_the_images_fell():
