@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=named_folder, required=True, metavar="FOLDER", help="where results are kept, and found again")
     add("--budget", type=duration, metavar="TIME", help="stop after so long, such as 8h; what is finished is kept")
     add("--checks", choices=("full", "quick", "none"), default="full", help="the check list (default %(default)s)")
-    add("--check-images", type=whole, default=16, metavar="N", help="how many images it takes (default %(default)s)")
+    add("--check-images", type=whole, default=40, metavar="N", help="how many images it takes (default %(default)s)")
     add("--check-eps", type=_level, metavar="N", help="the radius it judges (default 8, else the largest)")
     add("--undefended", metavar=model, help="a network without the defence, for the check list")
     add("--trained", metavar=model, help="an adversarially trained network, for the check list")

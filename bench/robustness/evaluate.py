@@ -27,7 +27,7 @@ class Request:
     plan: Plan
     defences: Sequence[Defence]
     effort: Effort | None = FULL
-    check_images: int = 16
+    check_images: int = 40
     check_levels: Fraction = Fraction(8)
     undefended: Defence | None = None
     trained: Defence | None = None

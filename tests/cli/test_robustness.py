@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed"),
 ]
-METHODS = ("--method", "pgd:steps=8", "--method", "fgsm", "--eps", "0,2,8", "--checks", "quick", "--check-images", "8")
+METHODS = ("--method", "pgd:steps=8", "--method", "fgsm", "--eps", "0,2,8", "--checks", "quick", "--check-images", "40")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def stream(tmp_path: Path) -> str:
     from broken_defences import examples
 
-    frames, labels = examples([1, 3, 5, 7, 9, 11, 13, 15])
+    frames, labels = examples(5 * [1, 3, 5, 7, 9, 11, 13, 15])
     write_recorded(tmp_path / "stream.npz", frames.transpose(0, 2, 3, 1), labels=labels, task="toy")
     return "recorded://stream.npz"
 

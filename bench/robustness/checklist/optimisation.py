@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +14,9 @@ from bench.attacks.gradients import Gradients
 from bench.attacks.losses import margin
 from bench.attacks.pgd import PGD
 from bench.attacks.target import Outputs
-from bench.robustness.checklist.base import Outcome, judged
+from bench.robustness.checklist.base import NEARLY_ZERO, Outcome, judged, mean_within, share_within, together
 from bench.robustness.kept import Figures
 from bench.robustness.laboratory import Laboratory
-from bench.robustness.score import scored
 from bench.robustness.trace import traced
 
 _NEIGHBOURHOOD = 8 / 255
@@ -25,7 +25,6 @@ _SILENT = 0.1
 _UNFINISHED = 0.05
 _WINDOW = 10
 _NOT_CARRIED = 0.1
-_NEARLY_ZERO = 0.05
 
 
 def missing_gradients(lab: Laboratory) -> Outcome:
@@ -45,19 +44,20 @@ def indicators(lab: Laboratory) -> Outcome:
     )
     # What was fooled needs no more steps.
     unfinished = unfinished[fooled == 0]
-    figures = {
-        "I2 unstable": (float(unstable.mean()), _UNSTABLE),
-        "I3 silent": (float(silent.mean()), _SILENT),
-        "I4 unfinished": (float(unfinished.mean()) if len(unfinished) else 0.0, _UNFINISHED),
-        "I5 not carried over": (float((fooled * resisted).mean()), _NOT_CARRIED),
-        "I6 unbounded fails": (
-            scored(lab.under(lab.overwhelming).answers, lab.labels).majority.value,
-            max(lab.chance, _NEARLY_ZERO),
-        ),
-    }
-    text = ", ".join(f"{name} {value:.2f}" for name, (value, _) in figures.items())
-    raised = [name.split()[0] for name, (value, limit) in figures.items() if value > limit]
-    return judged(not raised, text + (f": {' and '.join(raised)} raised" if raised else ""))
+    unbounded = lab.under(lab.overwhelming).right
+    asked = (
+        ("I2 unstable", unstable, _UNSTABLE, mean_within),
+        ("I3 silent", silent, _SILENT, share_within),
+        ("I4 unfinished", unfinished if len(unfinished) else np.zeros(1), _UNFINISHED, mean_within),
+        ("I5 not carried over", fooled * resisted, _NOT_CARRIED, share_within),
+        ("I6 unbounded fails", unbounded, max(NEARLY_ZERO, lab.chance), share_within),
+    )
+    verdicts = {name: judge(values, limit) for name, values, limit, judge in asked}
+    figure = ", ".join(f"{name} {values.mean():.2f}" for name, values, *_ in asked)
+    for verdict, word in (("fail", "raised"), ("unclear", "unclear")):
+        named = [name.split()[0] for name, each in verdicts.items() if each == verdict]
+        figure += f"; {' and '.join(named)} {word}" if named else ""
+    return Outcome(together(verdicts.values()), figure)
 
 
 def _indicated(lab: Laboratory, attack: PGD, rows: slice) -> Figures:

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.attacks.deepsloth import DeepSloth
 from bench.attacks.depth import Depth, gate_shares
 from bench.attacks.rush import Rush
-from bench.robustness.checklist.base import Outcome, judged, missing
+from bench.robustness.checklist.base import Outcome, Verdict, mean_within, missing, together
 from bench.robustness.laboratory import Laboratory, Variation
 
 _SAVING_LOST = 0.5
@@ -59,7 +59,7 @@ def savings(lab: Laboratory) -> Iterator[Saving]:
 
 
 def lost_saving(lab: Laboratory) -> Outcome:
-    texts, passed = [], True
+    texts, verdicts = list[str](), list[Verdict]()
     for saving in savings(lab):
         clean, attacked, hurried = (
             saving.cost(images)
@@ -67,14 +67,14 @@ def lost_saving(lab: Laboratory) -> Outcome:
         )
         saved = 1 - clean.mean()
         lost = float((attacked - clean).mean() / saved) if saved > 0 else 0.0
-        passed = passed and lost <= _SAVING_LOST
+        verdicts.append(mean_within((attacked - clean) - _SAVING_LOST * (1 - clean), 0.0))
         texts.append(
             f"of {saving.whole} {clean.mean():.1%} runs, attacked {attacked.mean():.1%}: {lost:.0%} of the saving "
             f"lost; hurried {hurried.mean():.1%}, and {lab.under(saving.opposite).accuracy:.1%} right"
         )
     if not texts:
         return missing("no gate and no early exit saves anything")
-    return judged(passed, "; ".join([*texts, "in ms: edgebench latency --attack"]))
+    return Outcome(together(verdicts), "; ".join([*texts, "in ms: edgebench latency --attack"]))
 
 
 def _images(lab: Laboratory, attack: Variation) -> Tensor:
