@@ -62,7 +62,8 @@ class Gradients:
     ) -> None:
         self._target, self._objective, self._answer = target, objective, answer
         self._way, self._generator = way, generator
-        self._draws = draws if target.is_random(way) else 1
+        # There is no going through all that a network may draw besides gates: with None that is drawn once.
+        self._draws = draws if (target.draws_gates(way) if draws is None else target.is_random(way)) else 1
         self._each = 2**target.gates if self._draws is None else self._draws
         self.spent = self.queries = 0
         self.zero: Tensor | None = None

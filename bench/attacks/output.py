@@ -38,6 +38,15 @@ class Output:
         taken = self.taken(scores)
         return [torch.stack(tuple(scores))[taken, torch.arange(len(taken))]]
 
+    @property
+    def spec(self) -> str:
+        """As `parse_output` reads it."""
+        if self.kind == "exit":
+            return f"exit:{self.exit_index}"
+        if self.kind == "taken":
+            return "taken:" + ";".join("-" if math.isinf(each) else str(each) for each in self.thresholds)
+        return self.kind
+
     def answer(self, scores: Sequence[Tensor]) -> Tensor:
         """The scores (rows, classes) that stand for the network's answer; with "all" those of the last exit."""
         return self.chosen(scores)[-1]

@@ -36,16 +36,23 @@ class Target:
 
     `network` is a `GatedResNet`, an `EarlyExitNetwork`, or any module from images to scores (n, classes) or a list of
     them; `policy` gives keep-probabilities (n, gates).  Both are used as they are: in eval mode, to attack what is
-    deployed.  `name` says in records what was attacked.
+    deployed.  `name` says in records what was attacked.  A network that `is_noisy` is meant to draw something itself,
+    besides its gates: it is asked as often as one that draws these.
     """
 
-    def __init__(self, network: nn.Module, policy: nn.Module | None = None, name: str = "") -> None:
-        self.network, self.policy, self.name = network, policy, name
+    def __init__(
+        self, network: nn.Module, policy: nn.Module | None = None, name: str = "", *, is_noisy: bool = False
+    ) -> None:
+        self.network, self.policy, self.name, self.is_noisy = network, policy, name, is_noisy
         gated = trunk(network)
         self.gates = 0 if gated is None else gated.gates
 
     def is_random(self, way: Way) -> bool:
-        """Whether two draws can differ on this way; a network without gates never draws."""
+        """Whether two looks on this way can differ."""
+        return self.is_noisy or self.draws_gates(way)
+
+    def draws_gates(self, way: Way) -> bool:
+        """Whether gates are drawn on this way; a network without gates never draws any."""
         return way.is_random and self.policy is not None and self.gates > 0
 
     def keep(self, images: Tensor) -> Tensor:

@@ -48,6 +48,8 @@ from there, and another one with more radii, methods or models uses it too.
 examples:
   edgebench robustness --model gusodrop --model resnet18 --out robustness
       --source dataset://gtsrb/test --method pgd:steps=10,eot=20
+  edgebench robustness --model sdn --controller confidence:0.9 --out exits
+      --source dataset://cifar10/test --method apgd:steps=50
   edgebench robustness --model gusodrop --undefended resnet18 --budget 8h
       --source dataset://gtsrb/test --method apgd:eot=20 --method square
       --images 1000 --out robustness --picture robustness.png
@@ -60,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = "NAME_OR_FOLDER"
     add("--model", action="append", required=True, metavar=model, help="a network to attack; may be given again")
     add("--method", action="append", metavar="SPEC", help="an attack without eps (pgd:steps=10,eot=20); again for more")
+    add("--controller", metavar="SPEC", help="who decides gates and exits of every --model (default: its bundle's)")
     add("--eps", type=_levels, default="0,1,2,4,8,16", metavar="N,N", help="radii in 1/255 (default %(default)s)")
     add("--source", required=True, metavar="SPEC", help="where labelled frames come from")
     add("--images", type=whole, default=200, metavar="N", help="how many of them (default %(default)s)")
@@ -67,12 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=named_folder, required=True, metavar="FOLDER", help="where results are kept, and found again")
     add("--budget", type=duration, metavar="TIME", help="stop after so long, such as 8h; what is finished is kept")
     add("--checks", choices=("full", "quick", "none"), default="full", help="the check list (default %(default)s)")
-    add("--check-images", type=whole, default=16, metavar="N", help="how many images it takes (default %(default)s)")
+    add("--check-images", type=whole, default=40, metavar="N", help="how many images it takes (default %(default)s)")
     add("--check-eps", type=_level, metavar="N", help="the radius it judges (default 8, else the largest)")
     add("--undefended", metavar=model, help="a network without the defence, for the check list")
     add("--trained", metavar=model, help="an adversarially trained network, for the check list")
     add("--seed", type=seed, default=0, metavar="N", help="seed of the attacks, never of the defence (default 0)")
-    add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
+    add("--batch", type=whole, default=16, metavar="N", help="images crafted together (default %(default)s)")
     add_one_core_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
@@ -183,6 +186,7 @@ def _evaluated(
     compute_with(arguments.threads)
     levels = sorted(set(arguments.eps))
     plan = Plan(frames, labels, _methods(arguments), levels, arguments.seed, arguments.batch, arguments.draws)
+    defences = [open_defence(each, arguments.controller) for each in bundles]
     undefended, trained = (None if each is None else open_defence(each) for each in beside)
     arguments.out.mkdir(parents=True, exist_ok=True)
     # The mark of the folder, for a run that is killed before its first figure.
@@ -193,7 +197,7 @@ def _evaluated(
         request = Request(
             source,
             plan,
-            [open_defence(each) for each in bundles],
+            defences,
             effort={"full": FULL, "quick": QUICK, "none": None}[arguments.checks],
             check_images=arguments.check_images,
             check_levels=arguments.check_eps or _judged(levels),

@@ -40,6 +40,10 @@ def _head(evaluation: Evaluation) -> list[Line]:
         (("accuracy under attack", "title"), (f" on {evaluation.source}", "")),
         ((f"{evaluation.images:,} images, crafted once, then scored on {evaluation.draws} fresh draws each", "dim"),),
     ]
+    deciding = {cell.model: cell.controller for cell in evaluation.cells if cell.controller}
+    if deciding:
+        said = ", ".join(f"{model} with {controller}" for model, controller in deciding.items())
+        lines += [((part, "dim"),) for part in textwrap.wrap(f"as deployed: {said}", _WIDTH)]
     missing = evaluation.cells_planned - len(evaluation.cells)
     if missing:
         lines.append(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.crafting import Order
 from bench.robustness.defence import Defence
-from bench.robustness.kept import Attacked, Kept
+from bench.robustness.kept import Attacked, Delivery, Kept
 from bench.robustness.radius import LEVELS, at_radius
 from bench.robustness.score import Score, scored
 
@@ -20,7 +21,8 @@ CLEAN = "clean"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One `model` under one `method` (or `CLEAN`) at one radius, `levels` of 255, whose whole spec is `spec`.
+    """One `model` under one `method` (or `CLEAN`) at one radius, `levels` of 255, whose whole spec is `spec`; the
+    `controller`'s spec says how the model decides about gates and exits.
 
     `floats` is the score of the images as they were crafted, `frames` that of the 8-bit frames.  Shares of images that
     had a gradient of zero, or one that is not finite; gradients and queries spent on each image.
@@ -36,6 +38,7 @@ class Cell:
     non_finite_gradients: float = 0.0
     gradients: int = 0
     queries: int = 0
+    controller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Plan:
     methods: Sequence[str]
     levels: Sequence[Fraction]
     seed: int = 0
-    batch: int = 64
+    batch: int = 16
     draws: int = 20
 
     @property
@@ -62,7 +65,7 @@ class Plan:
         Raises:
             PluginError, SpecError: see `at_radius`.
         """
-        attack, spec = at_radius(method, levels / LEVELS)
+        attack, spec = at_radius(method, levels / LEVELS, defence.output)
         return Order(
             attack, spec, defence.target, defence.digest, self.frames, self.labels, seed=self.seed, batch=self.batch
         )
@@ -77,25 +80,25 @@ def cells(plan: Plan, defences: Sequence[Defence], kept: Kept) -> Iterator[Cell]
     """
     for defence in defences:
         clean = kept.clean(plan.frames, plan.labels, defence, plan.draws)
-        yield _cell(defence, CLEAN, Fraction(0), CLEAN, clean)
+        yield _cell(defence, CLEAN, Fraction(0), CLEAN, clean, clean)
     for levels in plan.radii:
         for method in plan.methods:
             for defence in defences:
                 order = plan.order(defence, method, levels)
-                yield _cell(defence, method, levels, order.spec, kept.attacked(order, defence, plan.draws))
+                floats, frames = (
+                    kept.attacked(order, defence, plan.draws, delivered) for delivered in get_args(Delivery)
+                )
+                yield _cell(defence, method, levels, order.spec, floats, frames)
 
 
-def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: Attacked) -> Cell:
-    scores = (scored(attacked.floats, attacked.labels), scored(attacked.frames, attacked.labels))
+def _cell(defence: Defence, method: str, levels: Fraction, spec: str, attacked: Attacked, delivered: Attacked) -> Cell:
+    floats, frames = scored(attacked.answers, attacked.labels), scored(delivered.answers, delivered.labels)
+    cell = Cell(defence.name, method, levels, spec, floats, frames, controller=defence.controller)
     made = attacked.adversarial
     if made is None:
-        return Cell(defence.name, method, levels, spec, *scores)
-    return Cell(
-        defence.name,
-        method,
-        levels,
-        spec,
-        *scores,
+        return cell
+    return replace(
+        cell,
         zero_gradients=float((made.zero_gradients > 0).mean()),
         non_finite_gradients=float((made.non_finite_gradients > 0).mean()),
         gradients=int(made.gradients.max()),

@@ -1,4 +1,4 @@
-"""One method at many radii."""
+"""One method at many radii, on what each network answers with."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import fields, replace
 from fractions import Fraction
 
 from bench.attacks.base import Attack
+from bench.attacks.output import Output
 from bench.registry import make
 from bench.spec import SpecError, format_spec, parse_spec
 
 LEVELS = 255
 
 
-def at_radius(method: str, eps: Fraction) -> tuple[Attack, str]:
+def at_radius(method: str, eps: Fraction, output: Output | None = None) -> tuple[Attack, str]:
     """The attack that the spec `method` describes, its `eps` replaced, and its own spec.
 
-    A method that runs another attack (`transfer`) hands the radius on to that.
+    Unless the spec says which exit it attacks, that is `output`.  A method that runs another attack (`transfer`) hands
+    the radius on to that, and the output of the surrogate is left to the spec.
 
     Raises:
         PluginError: there is no such attack.
@@ -24,8 +26,11 @@ def at_radius(method: str, eps: Fraction) -> tuple[Attack, str]:
     attack, _ = make("attacks", method)
     spec = parse_spec(method)
     options = {field.name for field in fields(attack)}
+    given = {key for key, _ in spec.options}
+    if output is not None and "output" in options - given:
+        attack = _replaced(attack, "output", output.spec)
     if "eps" in options:
-        if spec.first is not None or any(key == "eps" for key, _ in spec.options):
+        if spec.first is not None or "eps" in given:
             raise SpecError(f"{method} has a radius already: leave eps out, --eps gives all of them")
         attack = _replaced(attack, "eps", eps)
     elif "attack" in options:

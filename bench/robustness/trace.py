@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,15 @@ class Trace:
         return torch.where(rise > 0, late / rise.clamp(min=torch.finfo(rise.dtype).tiny), torch.zeros_like(rise))
 
 
-def traced(attack: PGD, target: Target, images: Tensor, labels: Tensor, seed: int) -> Trace:
-    """One run of `attack` from a random start.
+def traced(
+    attack: PGD,
+    target: Target,
+    images: Tensor,
+    labels: Tensor,
+    seed: int,
+    check: Callable[[], None] = lambda: None,
+) -> Trace:
+    """One run of `attack` from a random start; `check` is called before every step, and may end it by raising.
 
     Iterates are looked at by the same draws each time, or the best loss so far would rise by luck alone.
     """
@@ -53,6 +61,7 @@ def traced(attack: PGD, target: Target, images: Tensor, labels: Tensor, seed: in
     current = ball.start(images, generator)
     views = [looked_at(current)]
     for _ in range(attack.steps):
+        check()
         current = ball.project(current + length * ball.steepest(gradients.at(current).gradient), images)
         views.append(looked_at(current))
     losses = torch.stack([view.losses for view in views])

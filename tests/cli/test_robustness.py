@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from toys import gated_bundle
+from toys import exit_bundle, gated_bundle
 
 from devices.sources.recorded import write_recorded
 
@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed"),
 ]
-METHODS = ("--method", "pgd:steps=8", "--method", "fgsm", "--eps", "0,2,8", "--checks", "quick", "--check-images", "8")
+METHODS = ("--method", "pgd:steps=8", "--method", "fgsm", "--eps", "0,2,8", "--checks", "quick", "--check-images", "40")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def stream(tmp_path: Path) -> str:
     from broken_defences import examples
 
-    frames, labels = examples([1, 3, 5, 7, 9, 11, 13, 15])
+    frames, labels = examples(5 * [1, 3, 5, 7, 9, 11, 13, 15])
     write_recorded(tmp_path / "stream.npz", frames.transpose(0, 2, 3, 1), labels=labels, task="toy")
     return "recorded://stream.npz"
 
@@ -60,9 +60,28 @@ def test_a_budget_ends_it_and_the_same_command_goes_on(edgebench, model: str, st
     assert json.loads(edgebench(*words).out)["complete"] is True
 
 
+def test_a_controller_is_judged_by_what_it_answers(
+    edgebench, stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from broken_defences import TwoExits
+
+    from bench.attacks.target import Target
+
+    monkeypatch.setattr("bench.robustness.defence.open_target", lambda bundle: Target(TwoExits(), None, bundle.name))
+    exits = exit_bundle(tmp_path / "exits", channels=4, classes=4, size=8, exits=2)
+    words = ("--method", "pgd:steps=8", "--eps", "8", "--checks", "none", "--json", "--out", "found")
+    words = ("robustness", "--model", str(exits), "--source", stream, *words)
+    whole = json.loads(edgebench(*words).out)["cells"][-1]
+    assert (whole["controller"], whole["floats"]["mean"]["value"]) == ("all", 0.5)
+    early = json.loads(edgebench(*words, "--controller", "confidence:0.2").out)["cells"][-1]
+    assert (early["controller"], early["floats"]["mean"]["value"]) == ("confidence:0.2", 0.0)
+    assert "output=taken:0.2" in early["spec"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--controller", "confidence:0.9"), "cannot run with the controller confidence:0.9"),
         (("--draws", "5"), "5 draws do not tell luck from robustness. Take 20 or more."),
         (("--method", "pgd:eps=8/255"), "has a radius already"),
         (("--method", "pdg"), "did you mean 'pgd'?"),

@@ -5,45 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from bench.attacks.depth import Depth, gate_shares
-from bench.robustness.checklist.base import Outcome, judged, missing, outdone
+from bench.robustness.checklist.base import Outcome, mean_within, missing, outdone
+from bench.robustness.checklist.controls import transfers
+from bench.robustness.checklist.randomness import averages, gradient_paths, longer_run
+from bench.robustness.checklist.saving import savings
+from bench.robustness.defence import Defence
 from bench.robustness.laboratory import Laboratory, Variation
 
 _WORST_CASE_POINTS = 0.05
 _EFFECTIVE = 0.5
-_SAVING_LOST = 0.5
-
-
-def lost_saving(lab: Laboratory) -> Outcome:
-    """Images that make the policy keep all it can (the aim of ILFO, GradAuto and GradMDM), and what they cost."""
-    if not lab.draws_gates:
-        return missing("no gate saves anything")
-    target, reference = lab.defence.target, lab.attack
-    attack = Depth(reference.eps, reference.norm, reference.steps, reference.step, start=reference.start)
-    made = attack.craft(target, lab.images, lab.targets, lab.generator()).images
-    shares = gate_shares(target)
-    with torch.no_grad():
-        clean, attacked = (float((target.keep(each) @ shares).mean()) for each in (lab.images, made))
-    lost = (attacked - clean) / (1 - clean) if clean < 1 else 0.0
-    return judged(
-        lost <= _SAVING_LOST,
-        f"of the blocks' cost {clean:.1%} runs, attacked {attacked:.1%}: {lost:.0%} of the saving lost; "
-        "in ms: edgebench latency --attack",
-    )
 
 
 def worst_case(lab: Laboratory) -> Outcome:
     """Each image under the attack that is worst for it: chosen on half of the draws and scored on the others, or the
     luck of the draws would be taken for strength."""
-    reference, every = lab.under(), [lab.under(attack) for attack in _attacks(lab)]
-    right = np.stack([(each.floats == each.labels) for each in every])
+    reference = lab.under()
+    every = [lab.under(attack, by=by) for attack, by in _attacks(lab)]
+    right = np.stack([each.answers == each.labels for each in every])
     chosen = right[:, 0::2].mean(1).argmin(0)
     held_out = right[:, 1::2] if right.shape[1] > 1 else right
-    worst = float(held_out.mean(1)[chosen, np.arange(len(lab.labels))].mean())
-    figure = f"worst of {len(every)} attacks for each image {worst:.1%}, reference {reference.accuracy:.1%}"
-    return judged(reference.accuracy - worst <= _WORST_CASE_POINTS, figure)
+    worst = held_out.mean(1)[chosen, np.arange(len(lab.labels))]
+    figure = f"worst of {len(every)} attacks for each image {worst.mean():.1%}, reference {reference.accuracy:.1%}"
+    return Outcome(mean_within(reference.right - worst, _WORST_CASE_POINTS), figure)
 
 
 def undefended(lab: Laboratory) -> Outcome:
@@ -51,32 +35,34 @@ def undefended(lab: Laboratory) -> Outcome:
     other = lab.undefended or (lab.defence.full() if lab.draws_gates else None)
     if other is None:
         return missing("name an undefended network with --undefended")
-    clean, attacked = lab.clean(other).accuracy, lab.under(replace(lab.attack, gates="full"), on=other).accuracy
-    figure = f"undefended {clean:.1%}, attacked {attacked:.1%}; defended {lab.under().accuracy:.1%}"
-    return judged(attacked <= _EFFECTIVE * clean, figure)
+    clean, attacked = lab.clean(other), lab.under(lab.against(other), on=other)
+    figure = f"undefended {clean.accuracy:.1%}, attacked {attacked.accuracy:.1%}; defended {lab.under().accuracy:.1%}"
+    return Outcome(mean_within(attacked.right - _EFFECTIVE * clean.right, 0.0), figure)
 
 
 def adversarially_trained(lab: Laboratory) -> Outcome:
     if lab.trained is None:
         return missing("name an adversarially trained network with --trained")
-    other, defended = lab.under(replace(lab.attack, gates="full"), on=lab.trained), lab.under()
+    other, defended = lab.under(lab.against(lab.trained), on=lab.trained), lab.under()
     figure = f"adversarially trained {other.accuracy:.1%}, defended {defended.accuracy:.1%}"
     return outdone([defended.right], other.right, figure)
 
 
-def _attacks(lab: Laboratory) -> list[Variation]:
-    """What the other items ran at this radius too, so that it costs nothing here."""
-    found: list[Variation] = [
+def _attacks(lab: Laboratory) -> list[tuple[Variation, Defence]]:
+    """What the other items ran at this radius too, so that it costs nothing here, and on which network."""
+    own: list[Variation] = [
         lab.attack,
         lab.one_step,
         lab.noise,
         replace(lab.attack, steps=2 * lab.attack.steps),
-        *(replace(lab.attack, loss=loss) for loss in ("ce", "dlr")),
+        *lab.losses.values(),
+        *averages(lab).values(),
+        *gradient_paths(lab).values(),
+        *(saving.opposite for saving in savings(lab)),
     ]
     if lab.attack.norm == "linf":
-        found.append(lab.square)
-    if lab.draws_gates:
-        found += [
-            replace(lab.attack, gates=way) for way in ("straight-through", "soft", "detached", "full", "likeliest")
-        ]
-    return found
+        own.append(lab.square)
+    if lab.defence.claims_randomness:
+        own.append(longer_run(lab))
+    # Some are the same.
+    return list(dict.fromkeys([*((attack, lab.defence) for attack in own), *transfers(lab).values()]))

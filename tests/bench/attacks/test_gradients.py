@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.attacks.deployed import answers
 from bench.attacks.gates import Way, parse_draws, parse_way
 from bench.attacks.gradients import Gradients
 from bench.attacks.losses import cross_entropy, dlr, margin
@@ -118,8 +119,6 @@ def test_gradients_of_nothing_and_of_no_number_are_counted():
 
 
 def test_the_defence_never_shares_the_attacks_generator(gated, policy, images):
-    from bench.attacks.deployed import answers
-
     torch.manual_seed(0)
     first = answers(Target(gated, policy), images.repeat(50, 1, 1, 1), 2)
     torch.manual_seed(0)
@@ -170,3 +169,37 @@ def test_ways_that_are_none(text):
 def test_a_route_of_another_length_is_refused(gated, policy, images):
     with pytest.raises(ValueError, match="2 bits and the network 3 gates"):
         Target(gated, policy).outputs(images, Way("route", "10"), torch.Generator())
+
+
+def test_a_network_that_draws_by_itself_is_asked_as_often_as_one_that_draws_gates(images, labels):
+    class Noisy(torch.nn.Module):
+        asked = 0
+
+        def forward(self, x):
+            self.asked += 1
+            return x.flatten(1)[:, :5] + torch.randn(len(x), 5, generator=torch.Generator().manual_seed(self.asked))
+
+    for is_noisy, looks in ((True, 7), (False, 1)):
+        network = Noisy()
+        gradients(Target(network, is_noisy=is_noisy), labels, Way("full"), 7).at(images)
+        assert network.asked == looks
+        network = Noisy()
+        drawn = answers(Target(network, is_noisy=is_noisy), images, 7, way=Way("full"))
+        assert (network.asked, drawn.unique(dim=0).shape[0] > 1) == (looks, is_noisy)
+    # Nothing can go through everything that it may draw.
+    assert gradients(Target(Noisy(), is_noisy=True), labels, Way("full"), None).at(images).losses.shape == (4,)
+
+
+@pytest.mark.parametrize("draws", [1, 40])
+def test_a_route_that_is_drawn_twice_is_run_once(gated, policy, images, draws):
+    """The oracle draws the same routes and runs each of them."""
+    target, way, ran, done = Target(gated, policy), Way("detached"), [], []
+    generator = torch.Generator().manual_seed(7)
+    expected = torch.stack([target.outputs(images, way, generator).scores[-1].argmax(1) for _ in range(draws)])
+    hook = gated.stem.register_forward_hook(lambda module, given, output: ran.append(len(output)))
+    found = answers(target, images, draws, seed=7, batch=8, tell=done.append)
+    hook.remove()
+    assert torch.equal(found, expected)
+    # Of three gates there are eight routes an image at most.
+    assert sum(ran) <= len(images) * min(draws, 8)
+    assert done == [4]

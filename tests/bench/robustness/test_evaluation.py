@@ -16,7 +16,7 @@ from bench.robustness.defence import Defence
 from bench.robustness.evaluate import Request, evaluate
 from bench.robustness.evaluation import document, table
 from bench.robustness.grid import Plan, cells
-from bench.robustness.kept import Kept, OutOfTime
+from bench.robustness.kept import SCORING, Kept, OutOfTime
 from bench.robustness.laboratory import QUICK
 
 pytestmark = pytest.mark.torch
@@ -37,6 +37,10 @@ def sturdy():
     return defence(Linear(), "sturdy")
 
 
+def only_crafting(steps):
+    return lambda step: None if step.phase.startswith(SCORING) else steps.append(step)
+
+
 def test_the_curve_is_that_of_the_closed_form(plan, sturdy):
     found = list(cells(plan, [sturdy, defence(Linear(20.0), "fragile")], Kept()))
     assert [(cell.model, cell.method, cell.levels) for cell in found] == [
@@ -54,14 +58,14 @@ def test_the_curve_is_that_of_the_closed_form(plan, sturdy):
 def test_a_stopped_evaluation_goes_on_with_what_is_finished(plan, sturdy, tmp_path):
     whole = list(cells(plan, [sturdy], Kept()))
     clock, crafted = iter(range(1000)), []
-    kept = Kept(tmp_path, crafted.append, deadline_s=6.5, clock=lambda: next(clock))
+    kept = Kept(tmp_path, only_crafting(crafted), deadline_s=6.5, clock=lambda: next(clock))
     before = []
     with pytest.raises(OutOfTime):
         before.extend(cells(plan, [sturdy], kept))
     done = len(crafted)
     assert 0 < done < 12
     again = []
-    assert list(cells(plan, [sturdy], Kept(tmp_path, again.append))) == whole
+    assert list(cells(plan, [sturdy], Kept(tmp_path, only_crafting(again)))) == whole
     assert done + len(again) == 12, "four cells of three batches each, none of them made twice"
     assert list(cells(plan, [sturdy], Kept(tmp_path, lambda step: pytest.fail("all is there")))) == whole
 
@@ -71,7 +75,7 @@ def test_what_was_scored_is_not_scored_again(plan, tmp_path):
     assert list(cells(plan, [noisy], Kept(tmp_path))) == list(cells(plan, [noisy], Kept(tmp_path)))
     # Another number of draws is another question about the same images.
     made = []
-    found = list(cells(replace(plan, draws=21), [noisy], Kept(tmp_path, made.append)))
+    found = list(cells(replace(plan, draws=21), [noisy], Kept(tmp_path, only_crafting(made))))
     assert not made
     assert found[0].floats.draws == 21
 
@@ -80,7 +84,7 @@ def test_a_damaged_score_is_named(plan, sturdy, tmp_path):
     list(cells(plan, [sturdy], Kept(tmp_path)))
     path = next(tmp_path.glob("*/answers-*.npz"))
     path.write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"answers-\w+\.npz is damaged .*: delete it, and run again"):
+    with pytest.raises(ValueError, match=r"answers-[\w-]+\.npz is damaged .*: delete it, and run again"):
         list(cells(plan, [sturdy], Kept(tmp_path)))
 
 
@@ -109,6 +113,54 @@ def test_a_spent_budget_leaves_what_there_is(plan, sturdy):
     page = "\n".join("".join(text for text, _ in line) for line in render_robustness(evaluation))
     assert "of 5 cells are missing: run again to go on with them" in page
     assert "22 not run" in page
+
+
+def counted(images, kept, budget_s=None):
+    """The same network that counts the images it is asked about, and each a second of the clock."""
+    asked = []
+    network = Linear().eval()
+    network.register_forward_hook(lambda module, given, output: asked.append(len(output)))
+    request = Request("toys", images, [Defence(Target(network, None, "counted"), "counted", Way("full"))], QUICK, 8)
+    if budget_s is not None:
+        kept = replace(kept, deadline_s=budget_s, clock=lambda: sum(asked))
+    return evaluate(request, kept), sum(asked)
+
+
+def test_the_grid_leaves_half_of_the_budget_to_the_check_list(plan, tmp_path):
+    plan = replace(plan, levels=[Fraction(each) for each in range(1, 13)])
+    whole, all_of_it = counted(plan, Kept())
+    stopped, _ = counted(plan, Kept(tmp_path), all_of_it / 3)
+    missed = [each.outcome.verdict for each in stopped.checks[0].items].count("not run")
+    assert 0 < len(stopped.cells) < stopped.cells_planned
+    assert missed < 22, "the check list came to its turn"
+    # The same command goes on from there, to the same end.
+    found, _ = counted(plan, Kept(tmp_path))
+    assert (found.cells, found.checks) == (whole.cells, whole.checks)
+
+
+def test_what_was_found_is_not_computed_again(plan, tmp_path):
+    first, _ = counted(plan, Kept(tmp_path))
+    again, asked = counted(plan, Kept(tmp_path))
+    assert again == first
+    # Two looks at the answers' randomness, which nothing keeps, and one at the number of exits.
+    assert asked <= 8 * 5 * 4 + 1
+
+
+def test_the_checks_ask_for_no_frames(plan, tmp_path):
+    counted(replace(plan, levels=[]), Kept(tmp_path))
+    assert {path.name.split("-")[1] for path in tmp_path.glob("*/answers-*.npz")} == {"floats", "frames"}
+    assert len(list(tmp_path.glob("*/answers-frames-*.npz"))) == 1, "those of the clean images"
+
+
+def test_a_long_scoring_shows_how_far_it_is_and_ends_with_the_budget(tmp_path):
+    frames, labels = examples([9] * 200)
+    steps = []
+    kept = Kept(report=steps.append)
+    kept.clean(frames, labels, defence(Linear(), "sturdy"), 20)
+    assert [(step.step, step.steps) for step in steps] == [(64, 200), (128, 200), (192, 200), (200, 200)]
+    clock = iter(range(100))
+    with pytest.raises(OutOfTime):
+        Kept(deadline_s=1.5, clock=lambda: next(clock)).clean(frames, labels, defence(Linear(), "sturdy"), 20)
 
 
 def test_the_picture_is_drawn(plan, sturdy, tmp_path):
