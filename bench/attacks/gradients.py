@@ -68,6 +68,11 @@ class Gradients:
         self.zero: Tensor | None = None
         self.non_finite: Tensor | None = None
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether two looks at the same images can differ."""
+        return self._draws is not None and self._target.is_random(self._way)
+
     def at(self, images: Tensor) -> Slope:
         """The mean slope at `images`, (n, 3, h, w) in [0, 1]."""
         slopes = self._looks(images, self._slope)
