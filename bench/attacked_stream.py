@@ -196,6 +196,7 @@ def _how(wanted: Wanted, clean: Clean, made: Adversarial) -> Made:
         "batch": wanted.batch,
         "threads": wanted.threads,
         "controller": bundle.manifest.controllers.default,
+        "surrogates": list(wanted.attack.surrogates),
         "gradients": int(made.gradients.sum()),
         "queries": int(made.queries.sum()),
         "zero_gradients": _counted(made.zero_gradients),

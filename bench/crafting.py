@@ -60,6 +60,7 @@ class Order:
             "frames": digest.hexdigest(),
             "seed": self.seed,
             "batch": self.batch,
+            **({"surrogates": list(surrogates)} if (surrogates := self.attack.surrogates) else {}),
         }
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bench.attacks.aimed import Aimed
 from bench.attacks.ball import euclidean
-from bench.attacks.base import Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.every_path import trunk
 from bench.attacks.gates import Way
 from bench.attacks.gradients import Gradients, Objective
@@ -90,7 +90,7 @@ class Depth(Aimed):
 
 
 @dataclass(frozen=True)
-class PenalisedDepth:
+class PenalisedDepth(Attack):
     """The policy keeps every block, without a ball: |x' - x|^2 against a loss of the gates.
 
     A step follows the gradient of the squared distance minus `weight` times the number of pixels times the loss's unit
@@ -99,8 +99,6 @@ class PenalisedDepth:
     `depth-penalised` is GradAuto's released attack, started at the image itself; `depth-penalised:loss=power` has the
     loss of GradMDM, whose own weights (150,000 and 100, on raw gradients) it does not have.  Adam moves every pixel.
     """
-
-    whole: ClassVar[bool] = False
 
     loss: GateLoss = "hinge"
     exponent: float = field(default=3.5, metadata={"help": "of loss=power, above 0", "example": "3.5"})
@@ -114,10 +112,6 @@ class PenalisedDepth:
         for name in ("exponent", "weight", "rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is a number above 0, not {getattr(self, name):g}; for example {name}=1")
-
-    @property
-    def ball(self) -> None:
-        return None
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, whose `labels` it does not look at; see `Attack.craft`."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import fields, replace
 from fractions import Fraction
 
@@ -14,6 +15,8 @@ from bench.attacks.target import Target
 from bench.attacks.universal import Universal
 from bench.crafting import Order, craft, craft_batch
 from bench.registry import make
+from edge.bundle import open_bundle
+from edge.models import model_folder
 
 pytestmark = pytest.mark.torch
 
@@ -34,6 +37,20 @@ def same(one, other):
 @pytest.mark.parametrize(("spec", "whole"), [("universal:steps=1", True), ("pgd:steps=1", False)])
 def test_transfer_makes_together_what_the_other_attack_does(spec, whole):
     assert make("attacks", f"transfer:resnet18,attack={spec}")[0].whole is whole
+
+
+def test_a_surrogate_that_was_trained_again_is_another_order(order, tmp_path):
+    folder = tmp_path / "surrogate"
+    shutil.copytree(model_folder("resnet18"), folder)
+    spec = f"transfer:{folder},attack=fgsm"
+    before = replace(order, attack=make("attacks", spec)[0], spec=spec).claim()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["provenance"]["seed"] = 99
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    after = replace(order, attack=make("attacks", spec)[0], spec=spec).claim()
+    assert [name for name in before if before[name] != after[name]] == ["surrogates"]
+    assert after["surrogates"] == [open_bundle(folder).digest]
+    assert "surrogates" not in order.claim()
 
 
 class Killed(BaseException):
