@@ -62,6 +62,10 @@ class Aimed(Attack):
     def whole(self) -> bool:
         return self.share != "image"
 
+    @property
+    def looks(self) -> int:
+        return self.steps
+
     @abstractmethod
     def objectives(self, target: Target, images: Tensor, labels: Tensor) -> Sequence[Objective]:
         """What is raised for these images: one objective, or several whose gradients `direction` makes one of.

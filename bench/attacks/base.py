@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball
+from bench.attacks.gates import parse_draws
 from bench.attacks.gradients import Gradients
 from bench.attacks.target import Target
 
@@ -44,6 +45,16 @@ class Attack(ABC):
     def whole(self) -> bool:
         """Whether all images of a stream must be crafted together, since they share a change."""
         return False
+
+    @property
+    def looks(self) -> int:
+        """How many gradients and queries it takes of a batch, at most; what progress is measured against."""
+        return 1
+
+    @property
+    def draws(self) -> int | None:
+        """How many draws each of these averages over, where the network draws; None for all routes."""
+        return parse_draws(getattr(self, "eot", "1"))
 
     @property
     def surrogates(self) -> tuple[str, ...]:

@@ -78,6 +78,10 @@ class Depth(Aimed):
         first = self._with_answer(opening, target, images) if self.answer else opening
         return (first, stays_open) if self.conflict == "removed" else (first,)
 
+    @property
+    def looks(self) -> int:
+        return self.steps * (2 if self.conflict == "removed" else 1)
+
     def direction(self, gradients: Sequence[Tensor]) -> Tensor:
         return gradients[0] if len(gradients) == 1 else without_conflict(*gradients)
 
@@ -113,6 +117,10 @@ class PenalisedDepth(Attack):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is a number above 0, not {getattr(self, name):g}; for example {name}=1")
 
+    @property
+    def looks(self) -> int:
+        return self.steps * (2 if self.conflict == "removed" else 1)
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, whose `labels` it does not look at; see `Attack.craft`."""
         losses = [opened(self.loss, self.exponent, gate_shares(target))]
@@ -145,7 +153,7 @@ def policy_alone(target: Target) -> Target:
     if target.policy is None or not target.gates:
         name = target.name or "the network"
         raise ValueError(f"{name} has no policy that decides about gates: attack its exits with deepsloth or rush")
-    return Target(target.policy, name=target.name)
+    return Target(target.policy, name=target.name).watched(target.looked)
 
 
 def keep_of(outputs: Outputs) -> Tensor:

@@ -67,6 +67,10 @@ class EarlyAttack(Attack):
     def ball(self) -> Ball | None:
         return None if self.eps is None else Ball("linf", float(self.eps))
 
+    @property
+    def looks(self) -> int:
+        return self.steps + 1
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, whose `labels` it does not look at; see `Attack.craft`."""
         radius = 1.0 if self.eps is None else float(self.eps)

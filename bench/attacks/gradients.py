@@ -77,6 +77,7 @@ class Gradients:
         """The mean slope at `images`, (n, 3, h, w) in [0, 1]."""
         slopes = self._looks(images, self._slope)
         self.spent += self._each
+        self._target.looked()
         parts = zip(*((slope.losses, slope.probabilities, slope.gradient) for slope in slopes), strict=True)
         return self._counted(Slope(*map(self._together, parts)))
 
@@ -85,6 +86,7 @@ class Gradients:
         """The mean view of `images`, (n, 3, h, w) in [0, 1]: the forward passes alone."""
         views = self._looks(images, self._view)
         self.queries += self._each
+        self._target.looked()
         parts = zip(*((view.losses, view.probabilities) for view in views), strict=True)
         return View(*map(self._together, parts))
 

@@ -66,6 +66,10 @@ class Patch(Attack):
     def whole(self) -> bool:
         return True
 
+    @property
+    def looks(self) -> int:
+        return self.steps * self.views
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """`images` with the patch on them, the frames of a class in the order of an approach; see `Attack.craft`."""
         groups = grouped(labels, self.share)

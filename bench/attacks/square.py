@@ -42,6 +42,10 @@ class Square(WhiteBox):
                 f"share is a share of pixels above 0 and up to 1, not {self.share:g}; for example share=0.8"
             )
 
+    @property
+    def looks(self) -> int:
+        return 2 * self.queries
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
         ball = self.ball

@@ -45,12 +45,20 @@ class Transfer(Attack):
         return self._attack.whole
 
     @property
+    def looks(self) -> int:
+        return self._attack.looks
+
+    @property
+    def draws(self) -> int | None:
+        return self._attack.draws
+
+    @property
     def surrogates(self) -> tuple[str, ...]:
         return (self._bundle.digest, *self._attack.surrogates)
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""
-        return self._attack.craft(self._target, images, labels, generator)
+        return self._attack.craft(self._target.watched(target.looked), images, labels, generator)
 
     @cached_property
     def _attack(self) -> Attack:
