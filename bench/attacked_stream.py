@@ -128,7 +128,7 @@ def write_stream(
         aims = np.where(clean.labels < 0, clean_scores.argmax(1), clean.labels)
         frames = np.ascontiguousarray(clean.frames.transpose(0, 3, 1, 2))
         order = Order(wanted.attack, wanted.spec, target, wanted.bundle.digest, frames, aims, wanted.seed, wanted.batch)
-        made = craft(order, work, report, batches)
+        made = craft(order, work, report, batches, within=report)
         attacked = np.ascontiguousarray(made.frames.transpose(0, 2, 3, 1))
         adversarial_scores = said.of(attacked, "attacked frames shown")
     finally:
@@ -196,6 +196,7 @@ def _how(wanted: Wanted, clean: Clean, made: Adversarial) -> Made:
         "batch": wanted.batch,
         "threads": wanted.threads,
         "controller": bundle.manifest.controllers.default,
+        "surrogates": list(wanted.attack.surrogates),
         "gradients": int(made.gradients.sum()),
         "queries": int(made.queries.sum()),
         "zero_gradients": _counted(made.zero_gradients),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +18,16 @@ from bench.attacks.ball import Ball, check
 from bench.attacks.base import Attack
 from bench.attacks.target import Target
 from export.training.work_file import reading
+
+# Images times draws that go through a network together: more save no time on a processor, and are lost together.
+_TOGETHER, _FEWEST = 64, 8
+
+
+def fitting_batch(attack: Attack) -> int:
+    """How many images to craft together: fewer, the more draws `attack` averages over, so that none is lost for long
+    where the work is stopped.  It depends on the attack alone, as the bytes of a batch do."""
+    draws = attack.draws
+    return _FEWEST if draws is None else max(_FEWEST, _TOGETHER // draws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ class Order:
             "frames": digest.hexdigest(),
             "seed": self.seed,
             "batch": self.batch,
+            **({"surrogates": list(surrogates)} if (surrogates := self.attack.surrogates) else {}),
         }
 
 
@@ -81,7 +92,10 @@ class Adversarial:
 
 @dataclass(frozen=True, slots=True)
 class Crafting:
-    """How far it has come: `step` of the `steps` images that were not finished before, `seconds` since it began."""
+    """How far it has come: `step` of the `steps` images that were not finished before, `seconds` since it began.
+
+    Of a batch in the making, as many images count as its share of the gradients and queries that it may take.
+    """
 
     step: int
     steps: int
@@ -91,14 +105,18 @@ class Crafting:
 
 
 Report: TypeAlias = Callable[[Crafting], None]
-# Makes the batches of these numbers, and gives each with its number when it is finished, in any order.
-Batches: TypeAlias = Callable[[Order, Sequence[int]], Iterator[tuple[int, Adversarial]]]
+# Makes the batches of these numbers, and gives each with its number when it is finished, in any order.  Whoever makes
+# them in this process calls the third argument after every look at the target.
+Batches: TypeAlias = Callable[[Order, Sequence[int], Callable[[], None]], Iterator[tuple[int, Adversarial]]]
 
 
-def one_after_another(order: Order, indices: Sequence[int]) -> Iterator[tuple[int, Adversarial]]:
+def one_after_another(
+    order: Order, indices: Sequence[int], looked: Callable[[], None]
+) -> Iterator[tuple[int, Adversarial]]:
     """The batches of these numbers, made here, in turn."""
+    watched = replace(order, target=order.target.watched(looked))
     for index in indices:
-        yield index, craft_batch(order, index)
+        yield index, craft_batch(watched, index)
 
 
 def craft(
@@ -106,11 +124,14 @@ def craft(
     work: Path | None = None,
     report: Report = lambda step: None,
     batches: Batches = one_after_another,
+    *,
+    within: Report = lambda step: None,
 ) -> Adversarial:
     """Craft every batch that is not finished in the folder `work` yet, which makes it resumable, and give them all.
 
     A batch depends on its own number and never on what was crafted before it, so that any process may make it; where
-    they are made is up to `batches`.
+    they are made is up to `batches`.  `report` is told after every batch, and `within` after every look of the attack
+    at its target; what either raises ends the work, and finished batches are kept.
 
     Raises:
         ValueError: there are no frames, `work` holds batches of another order or damaged ones, or the target does not
@@ -121,20 +142,55 @@ def craft(
         raise ValueError("there are no frames to craft from: name a source that has some")
     if work is not None:
         _claim(order, work)
-    paths = [None if work is None else work / f"batch-{index:06d}.npz" for index in range(order.batches)]
-    parts = {index: _load(path) for index, path in enumerate(paths) if path is not None and path.exists()}
+    parts = {} if work is None else {index: _load(_path(work, index)) for index in finished(order, work)}
     missing = [index for index in range(order.batches) if index not in parts]
-    steps = sum(len(order.labels[order.rows(index)]) for index in missing)
-    began, step = time.monotonic(), 0
-    for index, part in batches(order, missing):
+    progress = _Progress(order, missing)
+    for index, part in batches(order, missing, lambda: within(progress.looked())):
         parts[index] = part
-        if (path := paths[index]) is not None:
-            _save(part, path)
-        step += len(part.images)
-        silent = float(np.mean(part.zero_gradients > 0))
-        metrics = {"zero gradients": silent} if silent else {}
-        report(Crafting(step, steps, time.monotonic() - began, order.spec, metrics))
+        if work is not None:
+            _save(part, _path(work, index))
+        report(progress.finished(part))
     return _joined([parts[index] for index in range(order.batches)])
+
+
+def finished(order: Order, work: Path) -> list[int]:
+    """The batches of `order` that lie in the folder `work`."""
+    return [index for index in range(order.batches) if _path(work, index).exists()]
+
+
+def kept(order: Order, work: Path) -> tuple[NDArray[np.int64], Adversarial]:
+    """The rows of the finished batches in `work`, of which there must be one, and what was made of them."""
+    indices = finished(order, work)
+    rows = np.arange(len(order.frames))
+    return np.concatenate([rows[order.rows(index)] for index in indices]), _joined(
+        [_load(_path(work, index)) for index in indices]
+    )
+
+
+class _Progress:
+    """Counts the images of the batches that were `missing`, and the looks at the one in the making."""
+
+    def __init__(self, order: Order, missing: Sequence[int]) -> None:
+        self._order, self._began = order, time.monotonic()
+        self._steps = sum(len(order.labels[order.rows(index)]) for index in missing)
+        self._step = self._looks = 0
+
+    def looked(self) -> Crafting:
+        self._looks += 1
+        share = min(1.0, self._looks / self._order.attack.looks)
+        return self._told(min(self._step + int(share * self._order.together), self._steps - 1), {})
+
+    def finished(self, part: Adversarial) -> Crafting:
+        self._step, self._looks = self._step + len(part.images), 0
+        silent = float(np.mean(part.zero_gradients > 0))
+        return self._told(self._step, {"zero gradients": silent} if silent else {})
+
+    def _told(self, step: int, metrics: Mapping[str, float]) -> Crafting:
+        return Crafting(step, self._steps, time.monotonic() - self._began, self._order.spec, metrics)
+
+
+def _path(work: Path, index: int) -> Path:
+    return work / f"batch-{index:06d}.npz"
 
 
 def craft_batch(order: Order, index: int) -> Adversarial:

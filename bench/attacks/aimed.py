@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball, Norm
-from bench.attacks.base import Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients, Objective
 from bench.attacks.target import Target
@@ -26,7 +26,7 @@ _TOGETHER = 250
 
 
 @dataclass(frozen=True)
-class Aimed(ABC):
+class Aimed(Attack):
     """`steps` steps of length `step` (eps/4) up an objective, each projected back into the ball.
 
     With `share` of class or all, one change serves all images of a class or all there are, and is moved for some of
@@ -60,8 +60,11 @@ class Aimed(ABC):
 
     @property
     def whole(self) -> bool:
-        """Whether all images must be crafted together, since they share a change."""
         return self.share != "image"
+
+    @property
+    def looks(self) -> int:
+        return self.steps
 
     @abstractmethod
     def objectives(self, target: Target, images: Tensor, labels: Tensor) -> Sequence[Objective]:

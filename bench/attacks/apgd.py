@@ -36,6 +36,10 @@ class APGD(WhiteBox):
         if not 0.0 <= self.rho <= 1.0:
             raise ValueError(f"rho is a share from 0 to 1, not {self.rho:g}; for example rho=0.75")
 
+    @property
+    def looks(self) -> int:
+        return self.restarts * (self.steps + 1)
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
         gradients, best = self.gradients(target, labels, generator), Best(images, labels)

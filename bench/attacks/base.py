@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball
+from bench.attacks.gates import parse_draws
 from bench.attacks.gradients import Gradients
 from bench.attacks.target import Target
 
@@ -29,7 +30,7 @@ class Crafted:
     queries: int = 0
 
 
-class Attack(Protocol):
+class Attack(ABC):
     """A dataclass of options, registered in the group `edgebench.attacks`: `pgd:eps=8/255,steps=10`.
 
     It holds no state: two calls with the same arguments and equal generators give the same bytes.
@@ -38,11 +39,29 @@ class Attack(Protocol):
     @property
     def ball(self) -> Ball | None:
         """Where its images lie, or None if it has no bound."""
+        return None
 
     @property
     def whole(self) -> bool:
         """Whether all images of a stream must be crafted together, since they share a change."""
+        return False
 
+    @property
+    def looks(self) -> int:
+        """How many gradients and queries it takes of a batch, at most; what progress is measured against."""
+        return 1
+
+    @property
+    def draws(self) -> int | None:
+        """How many draws each of these averages over, where the network draws; None for all routes."""
+        return parse_draws(getattr(self, "eot", "1"))
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        """The digests of the networks that its options name, which it looks at instead of the target."""
+        return ()
+
+    @abstractmethod
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images` (n, 3, h, w) in [0, 1] with `labels` (n,); all it draws, it draws from
         `generator`.

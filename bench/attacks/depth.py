@@ -10,14 +10,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bench.attacks.aimed import Aimed
 from bench.attacks.ball import euclidean
-from bench.attacks.base import Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.every_path import trunk
 from bench.attacks.gates import Way
 from bench.attacks.gradients import Gradients, Objective
@@ -78,6 +78,10 @@ class Depth(Aimed):
         first = self._with_answer(opening, target, images) if self.answer else opening
         return (first, stays_open) if self.conflict == "removed" else (first,)
 
+    @property
+    def looks(self) -> int:
+        return self.steps * (2 if self.conflict == "removed" else 1)
+
     def direction(self, gradients: Sequence[Tensor]) -> Tensor:
         return gradients[0] if len(gradients) == 1 else without_conflict(*gradients)
 
@@ -90,7 +94,7 @@ class Depth(Aimed):
 
 
 @dataclass(frozen=True)
-class PenalisedDepth:
+class PenalisedDepth(Attack):
     """The policy keeps every block, without a ball: |x' - x|^2 against a loss of the gates.
 
     A step follows the gradient of the squared distance minus `weight` times the number of pixels times the loss's unit
@@ -99,8 +103,6 @@ class PenalisedDepth:
     `depth-penalised` is GradAuto's released attack, started at the image itself; `depth-penalised:loss=power` has the
     loss of GradMDM, whose own weights (150,000 and 100, on raw gradients) it does not have.  Adam moves every pixel.
     """
-
-    whole: ClassVar[bool] = False
 
     loss: GateLoss = "hinge"
     exponent: float = field(default=3.5, metadata={"help": "of loss=power, above 0", "example": "3.5"})
@@ -116,8 +118,8 @@ class PenalisedDepth:
                 raise ValueError(f"{name} is a number above 0, not {getattr(self, name):g}; for example {name}=1")
 
     @property
-    def ball(self) -> None:
-        return None
+    def looks(self) -> int:
+        return self.steps * (2 if self.conflict == "removed" else 1)
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, whose `labels` it does not look at; see `Attack.craft`."""
@@ -151,7 +153,7 @@ def policy_alone(target: Target) -> Target:
     if target.policy is None or not target.gates:
         name = target.name or "the network"
         raise ValueError(f"{name} has no policy that decides about gates: attack its exits with deepsloth or rush")
-    return Target(target.policy, name=target.name)
+    return Target(target.policy, name=target.name).watched(target.looked)
 
 
 def keep_of(outputs: Outputs) -> Tensor:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bench.attacks.aimed import several_exits
 from bench.attacks.ball import Ball
-from bench.attacks.base import Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
 from bench.attacks.penalised import Look, Penalised, Start
@@ -28,15 +28,13 @@ _SQUARED_SCALES = {"normalised": 16.0, "pixels": 1.0}
 
 
 @dataclass(frozen=True)
-class EarlyAttack:
+class EarlyAttack(Attack):
     """Minimises |x' - x|^2 + c (-alpha sum_j relu(p_N[y] - p_N[j]) + sum_k p_k[y]); y is the last exit's clean answer.
 
     `early:alpha=1` for what the paper describes.  Its public code differs in three points, each an option:
     `keep=last` (no success that was lost again comes back), `classes=10` (of a hundred classes only the first ten are
     held down at the last exit), and nothing holds x' near x but the distance, which `eps` can bound in linf.
     """
-
-    whole: ClassVar[bool] = False
 
     alpha: float = field(default=1.0, metadata={"help": "what keeping the last answer is worth", "example": "20"})
     c: float = field(default=50.0, metadata={"help": "what both aims are worth against the distance", "example": "50"})
@@ -68,6 +66,10 @@ class EarlyAttack:
     @property
     def ball(self) -> Ball | None:
         return None if self.eps is None else Ball("linf", float(self.eps))
+
+    @property
+    def looks(self) -> int:
+        return self.steps + 1
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, whose `labels` it does not look at; see `Attack.craft`."""

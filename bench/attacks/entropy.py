@@ -42,6 +42,10 @@ class Entropy(WhiteBox):
         if not self.weight >= 0:
             raise ValueError(f"weight is a worth from 0 on, not {self.weight:g}; for example weight=1")
 
+    @property
+    def looks(self) -> int:
+        return self.settle + self.steps
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
         policy, ball, length = policy_alone(target), self.ball, step_size(self.step, self.eps)

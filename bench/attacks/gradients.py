@@ -69,10 +69,16 @@ class Gradients:
         self.zero: Tensor | None = None
         self.non_finite: Tensor | None = None
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether two looks at the same images can differ."""
+        return self._draws is not None and self._target.is_random(self._way)
+
     def at(self, images: Tensor) -> Slope:
         """The mean slope at `images`, (n, 3, h, w) in [0, 1]."""
         slopes = self._looks(images, self._slope)
         self.spent += self._each
+        self._target.looked()
         parts = zip(*((slope.losses, slope.probabilities, slope.gradient) for slope in slopes), strict=True)
         return self._counted(Slope(*map(self._together, parts)))
 
@@ -81,6 +87,7 @@ class Gradients:
         """The mean view of `images`, (n, 3, h, w) in [0, 1]: the forward passes alone."""
         views = self._looks(images, self._view)
         self.queries += self._each
+        self._target.looked()
         parts = zip(*((view.losses, view.probabilities) for view in views), strict=True)
         return View(*map(self._together, parts))
 

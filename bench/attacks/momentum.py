@@ -28,6 +28,10 @@ class MomentumFGSM(WhiteBox):
         if not 0.0 <= self.decay <= 1.0:
             raise ValueError(f"decay is a share from 0 to 1, not {self.decay:g}; for example decay=1")
 
+    @property
+    def looks(self) -> int:
+        return self.steps
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
         gradients, ball, length = self.gradients(target, labels, generator), self.ball, step_size(self.step, self.eps)

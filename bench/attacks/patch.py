@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.aimed import grouped
-from bench.attacks.base import Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
 from bench.attacks.losses import LOSSES, LossName
@@ -28,7 +28,7 @@ _TOGETHER = 128
 
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(Attack):
     """One patch for each class, or one for all: `patch:size=0.3,steps=200,views=4`.
 
     Every step averages the loss over `views` drawn poses of every frame.  What is delivered is an approach: along the
@@ -63,13 +63,12 @@ class Patch:
         parse_output(self.output)
 
     @property
-    def ball(self) -> None:
-        return None
+    def whole(self) -> bool:
+        return True
 
     @property
-    def whole(self) -> bool:
-        """Whether all images must be crafted together: they share patches."""
-        return True
+    def looks(self) -> int:
+        return self.steps * self.views
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """`images` with the patch on them, the frames of a class in the order of an approach; see `Attack.craft`."""

@@ -37,6 +37,10 @@ class PGD(WhiteBox):
         if self.restarts > 1 and self.start == "image":
             raise ValueError("restarts begin somewhere else each time: give start=random, or restarts=1")
 
+    @property
+    def looks(self) -> int:
+        return self.restarts * (self.steps + 1)
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
         gradients, ball, length = self.gradients(target, labels, generator), self.ball, step_size(self.step, self.eps)

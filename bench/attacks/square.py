@@ -8,7 +8,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from bench.attacks.base import Crafted
+from bench.attacks.base import Crafted, crafted
+from bench.attacks.best import prevails
 from bench.attacks.losses import LossName
 from bench.attacks.target import Target
 from bench.attacks.white_box import WhiteBox, check_count
@@ -22,6 +23,7 @@ class Square(WhiteBox):
     """At most `queries` tries an image, each answered by the mean of `eot` draws: `square:eps=8/255,queries=5000`.
 
     An image is left alone once its answer is wrong.  Where the defence draws, so does every query: through real gates.
+    A wrong answer may be luck there, so that no image is left alone, and each try is compared anew: two answers a try.
     """
 
     eps: Fraction = field(default=Fraction(8, 255), metadata={"help": "radius, 0 to 1", "example": "8/255"})
@@ -40,20 +42,29 @@ class Square(WhiteBox):
                 f"share is a share of pixels above 0 and up to 1, not {self.share:g}; for example share=0.8"
             )
 
+    @property
+    def looks(self) -> int:
+        return 2 * self.queries
+
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
-        ball, count, width = self.ball, len(images), images.shape[3]
-        stripes = _signs((count, images.shape[1], 1, width), generator)
+        ball = self.ball
+        stripes = _signs((len(images), images.shape[1], 1, images.shape[3]), generator)
         current = ball.project(images + ball.radius * stripes, images)
         asked = self.gradients(target, labels, generator)
+        if asked.is_noisy:
+            for query in range(1, self.queries):
+                tried = self._tried(current, images, query, generator)
+                better = prevails(asked, tried, current)
+                current[better] = tried[better]
+            return crafted(current, asked)
         view = asked.ask(current)
         losses, left = view.losses, (~view.fools(labels)).nonzero()[:, 0]
         queries = asked.queries
         for query in range(1, self.queries):
             if len(left) == 0:
                 break
-            changes = 2 * ball.radius * self._squares(images[left], query, generator)
-            tried = ball.project(current[left] + changes, images[left])
+            tried = self._tried(current[left], images[left], query, generator)
             asked = self.gradients(target, labels[left], generator)
             view = asked.ask(tried)
             queries += asked.queries
@@ -62,8 +73,12 @@ class Square(WhiteBox):
             current[left[better]] = tried[better]
             losses[left[better]] = view.losses[better]
             left = left[~fooled]
-        none = torch.zeros(count, dtype=torch.int32)
+        none = torch.zeros(len(images), dtype=torch.int32)
         return Crafted(current, none, none, gradients=0, queries=queries)
+
+    def _tried(self, current: Tensor, images: Tensor, query: int, generator: torch.Generator) -> Tensor:
+        changes = 2 * self.ball.radius * self._squares(images, query, generator)
+        return self.ball.project(current + changes, images)
 
     def _squares(self, images: Tensor, query: int, generator: torch.Generator) -> Tensor:
         """For every image one square anywhere, its channels -1 or 1, zero around it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +12,11 @@ from torch import Tensor, nn
 from bench.attacks.every_path import scores_of_every_route, scores_under, trunk
 from bench.attacks.gates import Way
 from export.networks.every_route import route_probabilities, routes
+
+
+def _unwatched() -> None:
+    """What a target tells nobody."""
+
 
 # 256 routes are few, and 4096 take minutes an image.
 _MOST_GATES = 12
@@ -46,6 +53,13 @@ class Target:
         self.network, self.policy, self.name, self.is_noisy = network, policy, name, is_noisy
         gated = trunk(network)
         self.gates = 0 if gated is None else gated.gates
+        self.looked: Callable[[], None] = _unwatched
+
+    def watched(self, looked: Callable[[], None]) -> Target:
+        """The same target; `looked` is called after every gradient and every query that is taken of it."""
+        watched = copy.copy(self)
+        watched.looked = looked
+        return watched
 
     def is_random(self, way: Way) -> bool:
         """Whether two looks on this way can differ."""

@@ -14,12 +14,12 @@ from bench.attacks.open_target import open_target
 from bench.attacks.target import Target
 from bench.registry import PluginError, make
 from bench.spec import SpecError
-from edge.bundle import open_bundle
+from edge.bundle import Bundle, open_bundle
 from edge.models import model_folder
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Attack):
     """Another attack on a surrogate, a shipped model or a bundle's folder: `transfer:resnet18,attack=pgd:eps=8/255`.
 
     Commas in the other attack's spec are written %2C.
@@ -42,12 +42,23 @@ class Transfer:
 
     @property
     def whole(self) -> bool:
-        """Whether all images must be crafted together, since the other attack has them share a change."""
         return self._attack.whole
+
+    @property
+    def looks(self) -> int:
+        return self._attack.looks
+
+    @property
+    def draws(self) -> int | None:
+        return self._attack.draws
+
+    @property
+    def surrogates(self) -> tuple[str, ...]:
+        return (self._bundle.digest, *self._attack.surrogates)
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""
-        return self._attack.craft(self._target, images, labels, generator)
+        return self._attack.craft(self._target.watched(target.looked), images, labels, generator)
 
     @cached_property
     def _attack(self) -> Attack:
@@ -56,4 +67,8 @@ class Transfer:
 
     @cached_property
     def _target(self) -> Target:
-        return open_target(open_bundle(model_folder(self.surrogate)))
+        return open_target(self._bundle)
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        return open_bundle(model_folder(self.surrogate))

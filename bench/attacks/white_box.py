@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball, Norm
+from bench.attacks.base import Attack
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
 from bench.attacks.losses import LOSSES, LossName
@@ -19,10 +19,8 @@ from bench.attacks.target import Outputs, Target
 
 
 @dataclass(frozen=True)
-class WhiteBox:
+class WhiteBox(Attack):
     """Options of an attack that raises the loss of the label, within a ball, by gradients."""
-
-    whole: ClassVar[bool] = False
 
     eps: Fraction = field(
         default=Fraction(8, 255), metadata={"help": "radius of the ball, 0 to 1 in linf", "example": "8/255"}

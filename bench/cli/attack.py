@@ -59,7 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--work", type=Path, metavar="FOLDER", help="where finished batches are kept (default: FILE.npz.work, for now)")
     add("--floats", action="store_true", help="keep the adversarial frames before rounding to 8 bits, too")
     add("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
-    add("--batch", type=whole, default=64, metavar="N", help="frames crafted together (default %(default)s)")
+    add(
+        "--batch",
+        type=whole,
+        metavar="N",
+        help="frames crafted together (default 64, with draws fewer)",
+    )
     add_one_core_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
@@ -70,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_cluster(arguments)
     _check_place(arguments.out, arguments.overwrite)
     from bench.attacked_stream import Wanted, read_frames, write_stream
+    from bench.crafting import fitting_batch
 
     compute_with(arguments.threads)
     attack, spec = make("attacks", arguments.method)
@@ -85,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             _count(arguments.frames, source, source_spec),
             SignDetector() if arguments.roi == "detect" else arguments.roi,
             arguments.seed,
-            arguments.batch,
+            arguments.batch or fitting_batch(attack),
             arguments.threads,
             arguments.floats,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from bench.cli.arguments import duration, named_folder, seed, whole
 from bench.cli.bundling import blaming_the_request, data_folder, need_torch
 from bench.cli.cluster import add_cluster_argument, batches, check_cluster
-from bench.cli.computing import add_one_core_argument, compute_with
+from bench.cli.computing import add_all_cores_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import progress
 from bench.cli.streams import note, reader_may_leave
@@ -37,6 +38,7 @@ STUDIES = (
     "dynn-early-attack",
     "dynn-early-transfer",
 )
+_WITH_ALPHAS = "dynn-early-attack"
 # Of the ten minutes that a quick run may take, the rest is for what was begun before them.
 _QUICK_BUDGET_S = 450.0
 
@@ -69,13 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bundles", type=Path, metavar="FOLDER", help="where networks that are not shipped lie, by their names")
     add("--data", type=Path, metavar="FOLDER", help="the data sets (default $EDGEBENCH_DATA)")
     add("--out", type=named_folder, required=True, metavar="FOLDER", help="where results are kept, and found again")
-    add("--quick", action="store_true", help="few images and steps, ten minutes on two cores")
+    add("--quick", action="store_true", help="fewer images and steps, ten minutes on two cores")
     add("--budget", type=duration, metavar="TIME", help="begin nothing more after so long, such as 8h")
     add("--images", type=whole, metavar="N", help="images for each attack")
+    add("--steps", type=whole, metavar="N", help="steps of each attack, in dynn-early-* of Early Attack")
+    add("--alphas", type=_alphas, metavar="A,A,...", help="of dynn-early-attack: what keeping the last answer is worth")
     add("--eps", type=_radius, metavar="R", help="radius of the attacks in a ball (default 3/40)")
     add("--seed", type=seed, default=0, metavar="N", help="seed of all that is random (default 0)")
     add("--batch", type=whole, default=64, metavar="N", help="images crafted together (default %(default)s)")
-    add_one_core_argument(parser)
+    add_all_cores_argument(parser)
     add_cluster_argument(parser)
     add("--json", action="store_true", help="print one JSON document")
     add("--picture", type=Path, metavar="FILE", help="draw it: .png, .svg or .pdf (default: in --out, with matplotlib)")
@@ -156,6 +160,14 @@ def _effort(arguments: argparse.Namespace) -> Effort:
     from bench.reproduce.laboratory import QUICK, Effort
 
     effort = QUICK if arguments.quick else Effort()
+    if arguments.alphas is not None:
+        if arguments.study != _WITH_ALPHAS:
+            raise RequestError("alphas", f"{arguments.study} has no alphas", f"Leave them out, or run {_WITH_ALPHAS}.")
+        effort = replace(effort, alphas=arguments.alphas)
+    if arguments.steps is not None and arguments.study.startswith("dynn-early"):
+        effort = replace(effort, early_steps=arguments.steps)
+    elif arguments.steps is not None:
+        effort = replace(effort, steps=arguments.steps)
     if arguments.images is not None:
         effort = replace(effort, images=arguments.images, early_images=arguments.images)
     return effort if arguments.eps is None else replace(effort, eps=arguments.eps)
@@ -216,6 +228,16 @@ def _write(arguments: argparse.Namespace, reproduction: Reproduction) -> None:
         note(f"note: no picture: {error}")
         return
     draw_reproduction(picture, reproduction)
+
+
+def _alphas(text: str) -> tuple[float, ...]:
+    try:
+        alphas = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        alphas = ()
+    if not alphas or not all(0 < each < math.inf for each in alphas):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers above 0, such as 0.1,1,20")
+    return tuple(dict.fromkeys(alphas))
 
 
 def _radius(text: str) -> Fraction:

@@ -8,19 +8,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.statistics.proportion import proportion_estimate
 from bench.summary import Estimate
 
-Unit = Literal["share", "exits", "dB", "seconds"]
+Unit = Literal["share", "exits", "dB", "seconds", "passes"]
 Verdict = Literal["holds", "does not hold", "unclear", "not tested"]
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What the paper prints, as `text`, and the range `low` to `high` that the text admits."""
+    """What the paper prints, as `text`, and the range `low` to `high` that the text admits.
+
+    `is_input` says that a setting was chosen to meet it, so that it agrees by choice and is not judged.
+    """
 
     text: str
     low: float
     high: float
+    is_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,8 @@ class Figure:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the interval meets what the paper prints; None where one of them is missing."""
-        if self.found is None or self.paper is None:
+        """Whether the interval meets what the paper prints; None where one is missing, or was chosen to meet it."""
+        if self.found is None or self.paper is None or self.paper.is_input:
             return None
         return self.found.low <= self.paper.high and self.paper.low <= self.found.high
 
@@ -111,6 +119,17 @@ def joined(parts: Sequence[Findings]) -> Findings:
     )
 
 
+def for_a_success(each: float, succeeded: NDArray[np.bool_]) -> Estimate | None:
+    """What a success costs where every try costs `each`; None without a success.
+
+    The interval is that of the share (n,) that succeeded.
+    """
+    share = proportion_estimate(succeeded)
+    if share is None or share.value == 0:
+        return None
+    return Estimate(each / share.value, each / share.high, each / share.low, share.n)
+
+
 def compared(text: str, above: Sequence[Figure], below: Sequence[Figure]) -> Claim:
     """The claim that one kind of figure is larger on average than another.
 
@@ -122,7 +141,9 @@ def compared(text: str, above: Sequence[Figure], below: Sequence[Figure]) -> Cla
     margin = ((first[1] ** 2) + (second[1] ** 2)) ** 0.5
     difference = first[0] - second[0]
     verdict: Verdict = "holds" if difference > margin else "does not hold" if difference < -margin else "unclear"
-    return Claim(text, verdict, f"{first[0]:.1%} against {second[0]:.1%}, difference {difference:+.1%} ± {margin:.1%}")
+    style = ".1%" if (*above, *below)[0].unit == "share" else ".3g"
+    sides = f"{first[0]:{style}} against {second[0]:{style}}"
+    return Claim(text, verdict, f"{sides}, difference {difference:+{style}} ± {margin:{style}}")
 
 
 def bounded(text: str, figures: Sequence[Figure], low: float = 0.0, high: float = 1.0) -> Claim:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.attacks.metrics import exit_shift, first_changed_exit, success_at_exits
 from bench.reproduce.findings import Cell, Claim, Distribution, Figure, Findings, Printed, bounded, compared
@@ -40,7 +41,7 @@ class _Seen:
     attack: str
     clean: Answers
     attacked: Answers
-    labels: np.typing.NDArray[np.int64]
+    labels: NDArray[np.int64]
 
     @property
     def setting(self) -> str:
@@ -49,7 +50,7 @@ class _Seen:
     def figure(self, measure: str, found: Estimate | None, paper: Printed | None = None) -> Figure:
         return Figure(measure, self.setting, self.attack, "share", found, paper)
 
-    def drawn(self, measure: str, values: np.typing.NDArray[np.int64]) -> Distribution:
+    def drawn(self, measure: str, values: NDArray[np.int64]) -> Distribution:
         counts = counted(values)
         return Distribution(measure, self.setting, self.attack, tuple(counts), tuple(counts.values()))
 
@@ -92,18 +93,24 @@ def _seen(
     measured: Measured, laboratory: Laboratory, source: Network, network: Network, box: str, attack: str
 ) -> Findings:
     images = laboratory.images(source, laboratory.effort.images)
-    made = laboratory.attacked(source, laboratory.effort.spec(attack), images)
-    before, after = laboratory.answers(source, images.frames), laboratory.answers(source, made.floats)
-    changed = before.last != after.last
-    clean, attacked = (_of(laboratory.answers(network, each), changed) for each in (images.frames, made.floats))
-    if not changed.any():
-        return Findings((Figure("examples", f"{box} {network.name}", attack, "share", proportion_estimate(changed)),))
-    seen = _Seen(network, box, attack, clean, attacked, images.labels[changed])
-    found = measured(seen)
-    return Findings((seen.figure("examples", proportion_estimate(changed)), *found.figures), found.distributions)
+    attacked = laboratory.attacked(source, laboratory.effort.spec(attack), images)
+    before, clean = laboratory.answers(source, images.frames), laboratory.answers(network, images.frames)
+
+    def of(examples: NDArray[np.float32] | NDArray[np.uint8]) -> tuple[Figure, Findings]:
+        """The share of these that changed the answer of `source`, and what was measured of them."""
+        changed = before.last != laboratory.answers(source, examples).last
+        answers = laboratory.answers(network, examples)
+        seen = _Seen(network, box, attack, _of(clean, changed), _of(answers, changed), images.labels[changed])
+        share = seen.figure("examples", proportion_estimate(changed))
+        return share, measured(seen) if changed.any() else Findings()
+
+    (share, found), (_, framed) = of(attacked.floats), of(attacked.made.frames)
+    # What a study is about comes first.
+    rounded = [replace(each, measure=f"{each.measure}, as 8-bit frames", paper=None) for each in framed.figures[:1]]
+    return Findings((share, *found.figures[:1], *rounded, *found.figures[1:]), found.distributions)
 
 
-def _of(answers: Answers, rows: np.typing.NDArray[np.bool_]) -> Answers:
+def _of(answers: Answers, rows: NDArray[np.bool_]) -> Answers:
     return Answers(answers.classes[rows], answers.taken[rows])
 
 

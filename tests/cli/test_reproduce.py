@@ -52,6 +52,11 @@ def test_a_trained_network_is_found_by_name_and_what_is_missing_is_named(edgeben
         (["dynn-table-9"], "invalid choice: 'dynn-table-9'"),
         (["dynn-first-exit", "--eps", "2"], "'2' is not a radius above 0 and up to 1, such as 8/255"),
         (["dynn-first-exit", "--out", "noise"], "noise holds something else than results"),
+        (["dynn-early-attack", "--alphas", "1,0"], "'1,0' is no list of numbers above 0, such as 0.1,1,20"),
+        (
+            ["dynn-first-exit", "--alphas", "1"],
+            "dynn-first-exit has no alphas. Leave them out, or run dynn-early-attack",
+        ),
         (["dynn-first-exit", "--model", "gusodrop"], "gusodrop has no early exits"),
         (["dynn-first-exit", "--picture", "p.tif"], "a picture's name ends in"),
     ],

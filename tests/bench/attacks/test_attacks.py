@@ -78,6 +78,24 @@ def test_gradients_and_queries_are_counted(gated, policy, images, labels):
         assert (made.gradients, made.queries) == expected, text
 
 
+def test_square_trusts_no_lucky_draw(gated, policy, images):
+    """A kept image is asked again, so that it is not kept for its draws: its expected loss rises, to the last try."""
+    target = Target(gated, policy)
+    exact = replace(attack("square:eps=8/255"), eot="exact", gates="straight-through")
+    labels = exact.gradients(target, torch.zeros(4).long(), torch.Generator()).ask(images).probabilities.argmax(1)
+
+    def expected(pixels):
+        return exact.gradients(target, labels, torch.Generator()).ask(pixels).losses
+
+    found = [
+        attack("square:eps=16/255,queries=60").craft(target, images, labels, torch.Generator().manual_seed(seed))
+        for seed in range(3)
+    ]
+    assert [each.queries for each in found] == [2 * 59] * 3, "one draw that fools ends nothing"
+    rises = torch.stack([expected(each.images) - expected(images) for each in found])
+    assert rises.mean() > 0
+
+
 def test_restarts_and_best_iterates_are_never_worse(gated, images, labels):
     target = Target(gated)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import fields, replace
 from fractions import Fraction
 
@@ -12,8 +13,10 @@ from bench.attacks.ball import OutsideError
 from bench.attacks.pgd import PGD
 from bench.attacks.target import Target
 from bench.attacks.universal import Universal
-from bench.crafting import Order, craft, craft_batch
-from bench.registry import make
+from bench.crafting import Order, craft, craft_batch, fitting_batch
+from bench.registry import make, names
+from edge.bundle import open_bundle
+from edge.models import model_folder
 
 pytestmark = pytest.mark.torch
 
@@ -34,6 +37,57 @@ def same(one, other):
 @pytest.mark.parametrize(("spec", "whole"), [("universal:steps=1", True), ("pgd:steps=1", False)])
 def test_transfer_makes_together_what_the_other_attack_does(spec, whole):
     assert make("attacks", f"transfer:resnet18,attack={spec}")[0].whole is whole
+
+
+def test_progress_is_told_within_a_batch(order):
+    """Seven images in batches of three, and two gradients for each: half a batch, rounded down, and never the end."""
+    whole, within = [], []
+    craft(replace(order, attack=PGD(steps=1), spec="pgd:steps=1"), None, whole.append, within=within.append)
+    assert [step.step for step in whole] == [3, 6, 7]
+    assert [step.step for step in within] == [1, 4, 6]
+
+    def kill(step):
+        raise Killed
+
+    with pytest.raises(Killed):
+        craft(order, within=kill)
+
+
+@pytest.mark.parametrize("spec", [*names("attacks")])
+def test_no_attack_takes_more_looks_than_it_says(spec, with_exits, policy, images, labels):
+    short = {"universal": "steps=2", "patch": "steps=2,views=2", "square": "queries=4", "early": "steps=3"}
+    if spec in ("transfer", "fgsm"):
+        attack = make("attacks", {"transfer": "transfer:gusodrop,attack=fgsm"}.get(spec, spec))[0]
+    else:
+        attack = make("attacks", f"{spec}:{short.get(spec, 'steps=3')}")[0]
+    looks = []
+    target = Target(with_exits, policy).watched(lambda: looks.append(1))
+    if spec == "transfer":
+        images = torch.nn.functional.interpolate(images, (32, 32)).float()
+    attack.craft(target, images, labels, torch.Generator().manual_seed(0))
+    assert 0 < len(looks) <= attack.looks
+
+
+def test_more_draws_are_crafted_fewer_at_a_time():
+    batches = {"1": 64, "4": 16, "20": 8, "exact": 8}
+    for eot, expected in batches.items():
+        for spec in (f"pgd:eot={eot}", f"transfer:resnet18,attack=pgd:eot={eot}"):
+            assert fitting_batch(make("attacks", spec)[0]) == expected, spec
+    assert fitting_batch(make("attacks", "depth-penalised")[0]) == 64
+
+
+def test_a_surrogate_that_was_trained_again_is_another_order(order, tmp_path):
+    folder = tmp_path / "surrogate"
+    shutil.copytree(model_folder("resnet18"), folder)
+    spec = f"transfer:{folder},attack=fgsm"
+    before = replace(order, attack=make("attacks", spec)[0], spec=spec).claim()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["provenance"]["seed"] = 99
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    after = replace(order, attack=make("attacks", spec)[0], spec=spec).claim()
+    assert [name for name in before if before[name] != after[name]] == ["surrogates"]
+    assert after["surrogates"] == [open_bundle(folder).digest]
+    assert "surrogates" not in order.claim()
 
 
 class Killed(BaseException):

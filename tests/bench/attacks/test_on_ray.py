@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from bench.attacks.ball import Ball
-from bench.attacks.base import Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.target import Target
 from bench.crafting import Order, craft
 
@@ -30,12 +30,11 @@ class Bright(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Attack):
     """Adds noise; the worker that first makes the image of label `deadly` is killed, once."""
 
     mark: str
     deadly: int = -1
-    whole = False
 
     @property
     def ball(self):
