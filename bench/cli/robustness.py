@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = "NAME_OR_FOLDER"
     add("--model", action="append", required=True, metavar=model, help="a network to attack; may be given again")
     add("--method", action="append", metavar="SPEC", help="an attack without eps (pgd:steps=10,eot=20); again for more")
+    add("--corruption", action="append", metavar="SPEC", help="show gaussian or brightness at five severities; again")
     add("--controller", metavar="SPEC", help="who decides gates and exits of every --model (default: its bundle's)")
     add("--eps", type=_levels, default="0,1,2,4,8,16", metavar="N,N", help="radii in 1/255 (default %(default)s)")
     add("--source", required=True, metavar="SPEC", help="where labelled frames come from")
@@ -131,8 +132,11 @@ def _check(arguments: argparse.Namespace, bundles: list[Bundle], beside: list[Bu
     out = arguments.out
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "robustness.json").exists())):
         raise RequestError("out", f"{out} holds something else than results", "Choose another folder with --out.")
+    from bench.robustness.natural import at_severities
     from bench.robustness.radius import at_radius
 
+    for corruption in arguments.corruption or ():
+        list(at_severities(corruption))
     for method in _methods(arguments):
         for level in arguments.eps:
             at_radius(method, level / 255)
@@ -185,7 +189,16 @@ def _evaluated(
 
     compute_with(arguments.threads)
     levels = sorted(set(arguments.eps))
-    plan = Plan(frames, labels, _methods(arguments), levels, arguments.seed, arguments.batch, arguments.draws)
+    plan = Plan(
+        frames,
+        labels,
+        _methods(arguments),
+        levels,
+        arguments.seed,
+        arguments.batch,
+        arguments.draws,
+        list(dict.fromkeys(arguments.corruption or ())),
+    )
     defences = [open_defence(each, arguments.controller) for each in bundles]
     undefended, trained = (None if each is None else open_defence(each) for each in beside)
     arguments.out.mkdir(parents=True, exist_ok=True)

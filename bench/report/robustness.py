@@ -53,17 +53,19 @@ def _head(evaluation: Evaluation) -> list[Line]:
 
 
 def _table(model: str, method: str, rows: Sequence[Cell]) -> list[Line]:
-    head = f"{'eps':>6}{'mean':>8}{'':<16}{'worst':>8}{'majority':>10}{'mean':>10}{'worst':>8}{'majority':>10}"
+    severe = rows[-1].severity > 0
+    unit, what = ("severe", "") if severe else ("/ 255", "eps")
+    head = f"{what:>6}{'mean':>8}{'':<16}{'worst':>8}{'majority':>10}{'mean':>10}{'worst':>8}{'majority':>10}"
     lines: list[Line] = [
         ((model, "title"), (f" under {method}", "")),
-        ((f"{'/ 255':>6}{'as floats':>12}{'as 8-bit frames':>51}", "dim"),),
+        ((f"{unit:>6}{'as floats':>12}{'as 8-bit frames':>51}", "dim"),),
         ((head, "title"),),
     ]
     for row in rows:
         floats, frames = row.floats, row.frames
         lines.append(
             (
-                (f"{float(row.levels):>6g}{floats.mean.value:>8.1%}", ""),
+                (f"{row.severity if severe else float(row.levels):>6g}{floats.mean.value:>8.1%}", ""),
                 (f"{_interval(floats.mean):<16}", "dim"),
                 (f"{floats.worst.value:>8.1%}{floats.majority.value:>10.1%}", ""),
                 (f"{frames.mean.value:>10.1%}{frames.worst.value:>8.1%}{frames.majority.value:>10.1%}", ""),

@@ -20,7 +20,8 @@ def draw_robustness(path: Path, evaluation: Evaluation) -> None:
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     models = list(dict.fromkeys(cell.model for cell in evaluation.cells))
-    methods = list(dict.fromkeys(cell.method for cell in evaluation.cells if cell.method != CLEAN))
+    attacked = [cell for cell in evaluation.cells if cell.method != CLEAN and not cell.severity]
+    methods = list(dict.fromkeys(cell.method for cell in attacked))
     for model in models:
         color = _COLORS[models.index(model) % len(_COLORS)]
         for method in methods or [CLEAN]:

@@ -55,7 +55,7 @@ def evaluate(request: Request, kept: Kept) -> Evaluation:
         draws=plan.draws,
         seed=plan.seed,
         cells=tuple(found),
-        cells_planned=len(request.defences) * (1 + len(plan.radii) * len(plan.methods)),
+        cells_planned=len(request.defences) * plan.cells,
         checks=tuple(checks),
     )
 

@@ -90,7 +90,7 @@ def _item(checked: Checked) -> dict[str, Any]:
 _HEAD = ("model", "method", "spec", "levels", "delivered", "draws", "images")
 _FIGURES = ("mean", "worst", "majority")
 _TAIL = ("zero_gradients", "non_finite_gradients", "gradients", "queries")
-_WHO = "controller"
+_LATER = ("controller", "severity")
 
 
 def table(cells: Sequence[Cell]) -> str:
@@ -98,11 +98,11 @@ def table(cells: Sequence[Cell]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     bounds = [f"{figure}{bound}" for figure in _FIGURES for bound in ("", "_low", "_high")]
-    writer.writerow([*_HEAD, *bounds, *_TAIL, _WHO])
+    writer.writerow([*_HEAD, *bounds, *_TAIL, *_LATER])
     for cell in cells:
         for delivered, score in (("float", cell.floats), ("frame", cell.frames)):
             head = (cell.model, cell.method, cell.spec, f"{float(cell.levels):g}", delivered, score.draws, score.mean.n)
-            tail = (*(f"{getattr(cell, name):g}" for name in _TAIL), cell.controller)
+            tail = (*(f"{getattr(cell, name):g}" for name in _TAIL), cell.controller, cell.severity or "")
             writer.writerow([*head, *_bounds(score), *tail])
     return text.getvalue()
 

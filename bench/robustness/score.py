@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,18 @@ def scored(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> Score:
         majority=_share(_won(answers, labels)),
         draws=len(answers),
     )
+
+
+def worst_for_each(answers: Sequence[NDArray[np.int64]], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of several attacks' answers, (draws, n) each, to images with labels (n,): for every image those to the attack
+    that is worst for it, (about half of the draws, n).
+
+    It is chosen on every second draw and the others are given, or the luck of the draws would be taken for strength.
+    """
+    every = np.stack(answers)
+    chosen = (every[:, 0::2] == labels).mean(1).argmin(0)
+    held_out = every[:, 1::2] if every.shape[1] > 1 else every
+    return np.asarray(held_out[chosen, :, np.arange(len(labels))].T)
 
 
 def _won(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -42,13 +42,14 @@ def stream(tmp_path: Path) -> str:
 
 def test_the_page(edgebench, golden, model: str, stream: str, tmp_path: Path) -> None:
     words = ("robustness", "--model", model, "--source", stream, "--out", "found", *METHODS)
+    words += ("--corruption", "gaussian")
     ended = edgebench(*words, "--picture", "p.png")
     assert ended.status == 0
     assert max(map(len, ended.out.splitlines())) <= 80
     golden("robustness.txt", ended.out)
     assert (tmp_path / "p.png").exists()
     assert json.loads(edgebench(*words, "--json").out) == json.loads((tmp_path / "found/robustness.json").read_text())
-    assert len((tmp_path / "found/robustness.csv").read_text().splitlines()) == 1 + 2 * 5
+    assert len((tmp_path / "found/robustness.csv").read_text().splitlines()) == 1 + 2 * 12
 
 
 def test_a_budget_ends_it_and_the_same_command_goes_on(edgebench, model: str, stream: str) -> None:
@@ -84,6 +85,7 @@ def test_a_controller_is_judged_by_what_it_answers(
         (("--controller", "confidence:0.9"), "cannot run with the controller confidence:0.9"),
         (("--draws", "5"), "5 draws do not tell luck from robustness. Take 20 or more."),
         (("--method", "pgd:eps=8/255"), "has a radius already"),
+        (("--corruption", "gaussian:3"), "gaussian:3 has a severity already"),
         (("--method", "pdg"), "did you mean 'pgd'?"),
         (("--eps", "8,x"), "'x' is not a radius in 1/255 from 0 to 255, such as 8"),
         (("--eps", "300"), "'300' is not a radius"),

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from bench.robustness.checklist.base import Outcome, mean_within, missing, outdone
 from bench.robustness.checklist.controls import transfers
 from bench.robustness.checklist.randomness import averages, gradient_paths, longer_run
 from bench.robustness.checklist.saving import savings
 from bench.robustness.defence import Defence
 from bench.robustness.laboratory import Laboratory, Variation
+from bench.robustness.score import worst_for_each
 
 _WORST_CASE_POINTS = 0.05
 _EFFECTIVE = 0.5
 
 
 def worst_case(lab: Laboratory) -> Outcome:
-    """Each image under the attack that is worst for it: chosen on half of the draws and scored on the others, or the
-    luck of the draws would be taken for strength."""
+    """Each image under the attack that is worst for it."""
     reference = lab.under()
     every = [lab.under(attack, by=by) for attack, by in _attacks(lab)]
-    right = np.stack([each.answers == each.labels for each in every])
-    chosen = right[:, 0::2].mean(1).argmin(0)
-    held_out = right[:, 1::2] if right.shape[1] > 1 else right
-    worst = held_out.mean(1)[chosen, np.arange(len(lab.labels))]
+    answers = worst_for_each([each.answers for each in every], lab.labels)
+    worst = (answers == lab.labels).mean(0)
     figure = f"worst of {len(every)} attacks for each image {worst.mean():.1%}, reference {reference.accuracy:.1%}"
     return Outcome(mean_within(reference.right - worst, _WORST_CASE_POINTS), figure)
 

@@ -84,7 +84,9 @@ def fixed_route(lab: Laboratory) -> Outcome:
     if verdict == "pass":
         return Outcome(verdict, figure)
     if lab.trained is None:
-        return Outcome(verdict, f"{figure}; --trained would tell robust weights from a weak attack")
+        # What is unclear takes more images, and no other network.
+        hint = "; --trained would tell robust weights from a weak attack" if verdict == "fail" else ""
+        return Outcome(verdict, figure + hint)
     # Weights may make a route robust, as far as training for it does.
     trained = lab.under(lab.against(lab.trained), on=lab.trained)
     return outdone([trained.right], here.right, f"{figure}, adversarially trained {trained.accuracy:.1%}")

@@ -15,9 +15,11 @@ from bench.report.robustness import render_robustness
 from bench.robustness.defence import Defence
 from bench.robustness.evaluate import Request, evaluate
 from bench.robustness.evaluation import document, table
-from bench.robustness.grid import Plan, cells
+from bench.robustness.grid import CLEAN, WORST, Plan, cells
 from bench.robustness.kept import SCORING, Kept, OutOfTime
 from bench.robustness.laboratory import QUICK
+from bench.robustness.natural import at_severities
+from bench.spec import SpecError
 
 pytestmark = pytest.mark.torch
 
@@ -46,13 +48,44 @@ def test_the_curve_is_that_of_the_closed_form(plan, sturdy):
     assert [(cell.model, cell.method, cell.levels) for cell in found] == [
         ("sturdy", "clean", 0),
         ("fragile", "clean", 0),
-        *((model, method, levels) for levels in (2, 8) for method in plan.methods for model in ("sturdy", "fragile")),
+        *(
+            (model, method, levels)
+            for levels in (2, 8)
+            for method in (*plan.methods, WORST)
+            for model in ("sturdy", "fragile")
+        ),
     ]
     right = {"sturdy": {0: 1.0, 2: 7 / 8, 8: 4 / 8}, "fragile": {0: 1.0, 2: 0.0, 8: 0.0}}
     for cell in found:
         assert cell.floats.mean.value == cell.floats.worst.value == right[cell.model][cell.levels], cell
         assert cell.frames == cell.floats
     assert [cell.gradients for cell in found[2:5]] == [8, 8, 1]
+    assert plan.cells == len(found) / 2
+
+
+def test_corruptions_are_shown_at_every_severity(plan):
+    """More light is an equal shift of every pixel of a grey image, which the patterns do not see until it clips."""
+    plan = replace(plan, methods=["fgsm"], levels=[], corruptions=["brightness", "gaussian:scale=tiny-imagenet"])
+    found = list(cells(plan, [defence(Linear(), "sturdy")], Kept()))
+    assert [(cell.method, cell.severity) for cell in found] == [
+        (CLEAN, 0),
+        *((text, severity) for text in plan.corruptions for severity in range(1, 6)),
+    ]
+    assert found[5].spec == "brightness:5"
+    assert all(cell.floats == cell.frames for cell in found)
+    assert {cell.floats.mean.value for cell in found[1:6]} == {1.0}
+    # Noise of 46 levels is summed over 192 pixels: amplitudes of 1 drown, and the same seed draws the same.
+    assert found[10].floats.mean.value < 1.0
+    assert list(cells(plan, [defence(Linear(), "sturdy")], Kept())) == found
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [("brightness:3", "has a severity already: leave it out"), ("brightness:severity=3", "has a severity already")],
+)
+def test_a_corruption_is_named_without_its_severity(spec, message):
+    with pytest.raises(SpecError, match=message):
+        list(at_severities(spec))
 
 
 def test_a_stopped_evaluation_goes_on_with_what_is_finished(plan, sturdy, tmp_path):
@@ -92,8 +125,8 @@ def test_the_records_hold_every_score(plan, sturdy):
     evaluation = evaluate(Request("toys", plan, [sturdy], QUICK, check_images=4), Kept())
     assert evaluation.complete
     content = json.loads(json.dumps(document(evaluation), allow_nan=False))
-    assert [cell["levels"] for cell in content["cells"]] == [0, 2, 2, 8, 8]
-    assert content["cells"][3]["floats"]["mean"]["value"] == 0.5
+    assert [cell["levels"] for cell in content["cells"]] == [0, 2, 2, 2, 8, 8, 8]
+    assert content["cells"][4]["floats"]["mean"]["value"] == 0.5
     assert len(content["checks"][0]["items"]) == 22
     rows = list(csv.DictReader(io.StringIO(table(evaluation.cells))))
     assert len(rows) == 2 * len(evaluation.cells)
@@ -111,7 +144,7 @@ def test_a_spent_budget_leaves_what_there_is(plan, sturdy):
     assert 0 < len(evaluation.cells) < evaluation.cells_planned
     assert {checked.outcome.verdict for checked in evaluation.checks[0].items} == {"not run"}
     page = "\n".join("".join(text for text, _ in line) for line in render_robustness(evaluation))
-    assert "of 5 cells are missing: run again to go on with them" in page
+    assert "of 7 cells are missing: run again to go on with them" in page
     assert "22 not run" in page
 
 

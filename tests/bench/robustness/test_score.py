@@ -8,7 +8,7 @@ import pytest
 from bench.attacks.pgd import PGD
 from bench.attacks.transfer import Transfer
 from bench.robustness.radius import at_radius
-from bench.robustness.score import scored
+from bench.robustness.score import scored, worst_for_each
 from bench.spec import SpecError
 
 pytestmark = pytest.mark.torch
@@ -30,6 +30,16 @@ def test_a_score_by_hand():
     # The second is a tie, and lost; the third has two of four votes and no rival with as many.
     assert score.majority.value == 2 / 4
     assert score.mean.low < 9 / 16 < score.mean.high
+
+
+def test_the_worst_attack_for_each_image_by_hand():
+    """Image 0 falls to the second attack only, image 1 to the first; what decides are draws 0 and 2 of four."""
+    labels = np.array([0, 1])
+    first = np.array([[0, 2], [0, 1], [0, 2], [0, 2]])
+    second = np.array([[1, 1], [2, 1], [1, 1], [0, 1]])
+    assert worst_for_each([first, second], labels).tolist() == [[2, 1], [0, 2]]
+    # One draw has no other half.
+    assert worst_for_each([first[:1], second[:1]], labels).tolist() == [[1, 2]]
 
 
 def test_one_draw_has_one_figure():
