@@ -159,6 +159,8 @@ class _Drawn(nn.Module):
 
     def __init__(self, target: Target) -> None:
         super().__init__()
+        # torchattacks looks for the device among the parameters.
+        self.network = target.network
         self._target, self._generator = target, torch.Generator().manual_seed(0)
 
     def forward(self, images: Tensor) -> Tensor:

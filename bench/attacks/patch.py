@@ -57,7 +57,9 @@ class Patch(Attack):
         bounds = {"size": (0.05, 1.0), "row": (0, 1), "column": (0, 1), "scale": (0, 0.9), "light": (0, 0.9)}
         for name, (low, high) in {**bounds, "perspective": (0, 0.4)}.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is a share from {low:g} to {high:g}, not {getattr(self, name):g}")
+                raise ValueError(
+                    f"{name} is a share from {low:g} to {high:g}, not {getattr(self, name):g}; for example {name}=0.3"
+                )
         parse_draws(self.eot)
         parse_way(self.gates)
         parse_output(self.output)
