@@ -79,5 +79,5 @@ def _both(block: BasicBlock, features: Tensor) -> Tensor:
 
 def _in_order(scores: Tensor, gates: int) -> Tensor:
     """Scores (2**gates * n, classes) that have the last gate as the highest bit, with the first as the highest."""
-    by_gate = scores.unflatten(0, (*[2] * gates, -1))
+    by_gate = scores.view(*[2] * gates, -1, scores.shape[1])
     return by_gate.permute(*range(gates - 1, -1, -1), gates, gates + 1).flatten(0, gates)

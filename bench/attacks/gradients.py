@@ -128,15 +128,16 @@ class Gradients:
     def _of_draws(self, images: Tensor, draws: int, of: int) -> View:
         outputs = self._target.outputs(images, self._way, self._generator, draws)
         losses = self._objective(outputs).view(draws, -1).sum(0) / of
-        return View(losses, self._answer(outputs).unflatten(0, (draws, -1)), None)
+        scores = self._answer(outputs)
+        return View(losses, scores.view(draws, -1, scores.shape[1]), None)
 
     def _of_every_route(self, images: Tensor, part: slice) -> View:
         outputs, weights = self._target.every_route(images, part)
         if self._way.kind == "detached":
             weights = weights.detach()
-        shape = (2**self._target.gates, -1)
-        losses = (weights * self._objective(outputs)).view(shape).sum(0)
-        return View(losses, self._answer(outputs).unflatten(0, shape), weights.view(shape))
+        routes, scores = 2**self._target.gates, self._answer(outputs)
+        losses = (weights * self._objective(outputs)).view(routes, -1).sum(0)
+        return View(losses, scores.view(routes, -1, scores.shape[1]), weights.view(routes, -1))
 
     def _counted(self, gradient: Tensor) -> Tensor:
         # One pass: the largest value is 0 where all are, and not finite where any is.
