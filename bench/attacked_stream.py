@@ -127,7 +127,18 @@ def write_stream(
         clean_scores = said.of(clean.frames, "clean frames shown")
         aims = np.where(clean.labels < 0, clean_scores.argmax(1), clean.labels)
         frames = np.ascontiguousarray(clean.frames.transpose(0, 3, 1, 2))
-        order = Order(wanted.attack, wanted.spec, target, wanted.bundle.digest, frames, aims, wanted.seed, wanted.batch)
+        tracks = clean.tracks if (clean.tracks >= 0).any() else None
+        order = Order(
+            wanted.attack,
+            wanted.spec,
+            target,
+            wanted.bundle.digest,
+            frames,
+            aims,
+            wanted.seed,
+            wanted.batch,
+            tracks,
+        )
         made = craft(order, work, report, batches, within=report)
         attacked = np.ascontiguousarray(made.frames.transpose(0, 2, 3, 1))
         adversarial_scores = said.of(attacked, "attacked frames shown")

@@ -35,7 +35,8 @@ class Order:
     """What is to be crafted: `attack`, whose `spec` says all about it, on `target`, for 8-bit `frames` (n, 3, h, w)
     uint8 with `labels` (n,) int64, `batch` of them at a time.
 
-    `model` names the target's weights, for example a bundle's digest: batches on other weights are not mixed.
+    `tracks` (n,) int64, -1 for none, say which frames follow each other; None where the source does not know.  `model`
+    names the target's weights, for example a bundle's digest: batches on other weights are not mixed.
     """
 
     attack: Attack
@@ -46,6 +47,7 @@ class Order:
     labels: NDArray[np.int64]
     seed: int = 0
     batch: int = 64
+    tracks: NDArray[np.int64] | None = None
 
     @property
     def together(self) -> int:
@@ -64,6 +66,8 @@ class Order:
         """Everything that decides the bytes of a batch, but for the machine."""
         digest = hashlib.sha256(np.ascontiguousarray(self.frames).data)
         digest.update(np.ascontiguousarray(self.labels).data)
+        if self.tracks is not None:
+            digest.update(np.ascontiguousarray(self.tracks).data)
         return {
             "attack": self.spec,
             "model": self.model,
@@ -199,7 +203,9 @@ def craft_batch(order: Order, index: int) -> Adversarial:
     images = torch.from_numpy(order.frames[rows]).float().div_(255.0)
     seed = int(np.random.SeedSequence((order.seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1))
     generator = torch.Generator().manual_seed(seed)
-    result = order.attack.craft(order.target, images, torch.from_numpy(order.labels[rows]), generator)
+    labels = torch.from_numpy(order.labels[rows])
+    tracks = torch.full_like(labels, -1) if order.tracks is None else torch.from_numpy(order.tracks[rows])
+    result = order.attack.craft_along(order.target, images, labels, tracks, generator)
     ball = order.attack.ball
     check(result.images, images, ball)
     # Without a bound, any frame is inside.

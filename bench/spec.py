@@ -180,7 +180,8 @@ def _option(plugin: str, field: dataclasses.Field[Any], hint: Any) -> _Option:
     choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
     required = field.default is MISSING and field.default_factory is MISSING
     about, example = field.metadata.get("help"), field.metadata.get("example")
-    example = None if example is None else str(example)
+    # Of a few words, any is an example.
+    example = str(example) if example is not None else choices[0] if choices else None
     return _Option(plugin, field.name, str if choices else kind, choices, type(None) in kinds, required, about, example)
 
 

@@ -22,20 +22,32 @@ from time import process_time
 import numpy as np
 import torch
 import torchattacks
-from art.attacks.evasion import FastGradientMethod, MomentumIterativeMethod, ProjectedGradientDescentPyTorch
+from art.attacks.evasion import (
+    AutoProjectedGradientDescent,
+    FastGradientMethod,
+    MomentumIterativeMethod,
+    ProjectedGradientDescentPyTorch,
+    SquareAttack,
+)
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
+from bench.attacks.apgd import APGD
 from bench.attacks.base import Attack
 from bench.attacks.fgsm import FGSM
+from bench.attacks.gates import parse_way
 from bench.attacks.momentum import MomentumFGSM
 from bench.attacks.open_target import open_target
 from bench.attacks.pgd import PGD
+from bench.attacks.square import Square
 from bench.attacks.target import Target
 from edge.bundle import open_bundle
 from edge.models import model_folder
 
-EPS = Fraction(8, 255)
+EPS, EPS_L2 = Fraction(8, 255), Fraction(1, 2)
+# Square leaves an image that it fooled: with this radius none is, and all contenders ask as often.
+EPS_NONE, QUERIES = Fraction(1, 25_500), 20
+DRAWS = 4
 Contenders = Mapping[str, Callable[[], object]]
 
 
@@ -46,7 +58,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round of two steps: that it runs, not how fast")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.images, arguments.steps, arguments.rounds = 2, 2, 1
     torch.set_num_threads(1)
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "torchattacks", "adversarial-robustness-toolbox")
@@ -64,6 +79,10 @@ def main() -> None:
         print(_row(name, in_turns(contenders, arguments.rounds), arguments.images))
 
     gated = open_target(open_bundle(model_folder(arguments.gated)))
+    print(f"{arguments.gated}, {DRAWS} draws a gradient")
+    averaged = _averaged(gated, images, labels, arguments.steps)
+    print(_row("pgd", in_turns(averaged, arguments.rounds), arguments.images))
+
     ways = {
         "exact": _crafting(FGSM(EPS, eot="exact"), gated, images[:4], labels[:4]),
         "full": _crafting(FGSM(EPS, gates="full"), gated, images[:4], labels[:4]),
@@ -93,36 +112,67 @@ def in_turns(contenders: Contenders, rounds: int) -> dict[str, list[float]]:
 def _attacks(target: Target, images: Tensor, labels: Tensor, steps: int) -> dict[str, Contenders]:
     network, eps, step = target.network, float(EPS), float(EPS) / 4
     classes = target.network(images[:1]).shape[1]
-    shape, loss = tuple(images.shape[1:]), nn.CrossEntropyLoss()
+    shape, loss, count = tuple(images.shape[1:]), nn.CrossEntropyLoss(), len(images)
     art = PyTorchClassifier(network, loss, shape, classes, clip_values=(0.0, 1.0), device_type="cpu")
     pixels, answers = images.numpy(), labels.numpy()
-    iterative = {
-        "norm": np.inf,
-        "eps": eps,
-        "eps_step": step,
-        "max_iter": steps,
-        "batch_size": len(images),
-        "verbose": False,
+    # PGDL2 takes gradients as rows of memory, which those of a network with channels last are not.
+    rows = nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (-1, *shape)), network).eval()
+    quiet = {"batch_size": count, "verbose": False}
+    linf = {"norm": np.inf, "eps": eps, "eps_step": step, "max_iter": steps, **quiet}
+    l2 = {**linf, "norm": 2, "eps": float(EPS_L2), "eps_step": float(EPS_L2) / 4}
+    own: dict[str, Attack] = {
+        "fgsm": FGSM(EPS),
+        "pgd": PGD(EPS, steps=steps),
+        "pgd-l2": PGD(EPS_L2, "l2", steps=steps),
+        "mifgsm": MomentumFGSM(EPS, steps=steps),
+        "apgd": APGD(EPS, steps=steps),
+        "square": Square(EPS_NONE, queries=QUERIES),
     }
-    peers = {
-        "fgsm": (torchattacks.FGSM(network, eps), FastGradientMethod(art, eps=eps, batch_size=len(images))),
-        "pgd": (
-            torchattacks.PGD(network, eps, step, steps),
-            ProjectedGradientDescentPyTorch(art, num_random_init=1, **iterative),
-        ),
-        "mifgsm": (
-            torchattacks.MIFGSM(network, eps, step, steps),
-            MomentumIterativeMethod(art, decay=1.0, **iterative),
-        ),
+    one = {
+        "fgsm": torchattacks.FGSM(network, eps),
+        "pgd": torchattacks.PGD(network, eps, step, steps),
+        "pgd-l2": torchattacks.PGDL2(rows, float(EPS_L2), float(EPS_L2) / 4, steps),
+        "mifgsm": torchattacks.MIFGSM(network, eps, step, steps),
+        "apgd": torchattacks.APGD(network, eps=eps, steps=steps),
+        "square": torchattacks.Square(network, eps=float(EPS_NONE), n_queries=QUERIES),
     }
-    own: dict[str, Attack] = {"fgsm": FGSM(EPS), "pgd": PGD(EPS, steps=steps), "mifgsm": MomentumFGSM(EPS, steps=steps)}
+    other = {
+        "fgsm": FastGradientMethod(art, eps=eps, batch_size=count),
+        "pgd": ProjectedGradientDescentPyTorch(art, num_random_init=1, **linf),
+        "pgd-l2": ProjectedGradientDescentPyTorch(art, num_random_init=1, **l2),
+        "mifgsm": MomentumIterativeMethod(art, decay=1.0, **linf),
+        "apgd": AutoProjectedGradientDescent(art, nb_random_init=1, **linf),
+        "square": SquareAttack(art, norm=np.inf, eps=float(EPS_NONE), max_iter=QUERIES, nb_restarts=1, **quiet),
+    }
     return {
         name: {
             "edgebench": _crafting(own[name], target, images, labels),
-            "torchattacks": lambda one=one: one(images, labels),
-            "ART": lambda other=other: other.generate(pixels, answers),
+            "torchattacks": lambda one=one[name]: one(images, labels),
+            "ART": lambda other=other[name]: other.generate(pixels, answers),
         }
-        for name, (one, other) in peers.items()
+        for name in own
+    }
+
+
+class _Drawn(nn.Module):
+    """A network whose every pass draws gates anew, as attacks that know nothing of gates see it."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        # torchattacks looks for the device among the parameters.
+        self.network = target.network
+        self._target, self._generator = target, torch.Generator().manual_seed(0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._target.outputs(images, parse_way("straight-through"), self._generator).scores[-1]
+
+
+def _averaged(target: Target, images: Tensor, labels: Tensor, steps: int) -> Contenders:
+    """PGD on the mean over draws; ART averages over transforms of images only."""
+    peer = torchattacks.EOTPGD(_Drawn(target).eval(), float(EPS), float(EPS) / 4, steps, eot_iter=DRAWS)
+    return {
+        "edgebench": _crafting(PGD(EPS, steps=steps, eot=str(DRAWS)), target, images, labels),
+        "torchattacks": lambda: peer(images, labels),
     }
 
 
@@ -132,8 +182,9 @@ def _crafting(attack: Attack, target: Target, images: Tensor, labels: Tensor) ->
 
 def _row(name: str, times: dict[str, list[float]], images: int) -> str:
     ratios = [min(peers) / own for own, *peers in zip(*times.values(), strict=True)]
-    own, one, other = (images / median(seconds) for seconds in times.values())
-    return f"{name:8} {own:9.2f} {one:13.2f} {other:9.2f} {median(ratios):6.3f}  {min(ratios):.3f} to {max(ratios):.3f}"
+    rates = {contender: f"{images / median(seconds):.2f}" for contender, seconds in times.items()}
+    own, one, other = (rates.get(contender, "-") for contender in ("edgebench", "torchattacks", "ART"))
+    return f"{name:8} {own:>9} {one:>13} {other:>9} {median(ratios):6.3f}  {min(ratios):.3f} to {max(ratios):.3f}"
 
 
 if __name__ == "__main__":

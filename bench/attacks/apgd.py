@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -96,7 +96,7 @@ class _Climb:
         back = self._halved.view(-1, 1, 1, 1)
         self.length = torch.where(back, self.length / 2, self.length)
         gradient = torch.where(back, self._gradient, slope.gradient)
-        return torch.where(back, self._images, images), Slope(slope.losses, slope.probabilities, gradient)
+        return torch.where(back, self._images, images), replace(slope, gradient=gradient)
 
 
 def _windows(steps: int) -> Iterator[int]:

@@ -70,6 +70,15 @@ class Attack(ABC):
             ValueError: the target does not have what the options name (an exit, gates, a policy).
         """
 
+    def craft_along(
+        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
+    ) -> Crafted:
+        """As `craft`, where it is known which images follow each other: `tracks` (n,), below 0 for none.
+
+        It makes a difference only to an attack that changes along a track.
+        """
+        return self.craft(target, images, labels, generator)
+
 
 def crafted(images: Tensor, gradients: Gradients) -> Crafted:
     """The result of an attack that took all its gradients from `gradients`."""

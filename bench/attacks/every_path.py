@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,16 @@ def trunk(network: nn.Module) -> GatedResNet | None:
 
 
 def scores_under(network: nn.Module, images: Tensor, gates: Tensor) -> list[Tensor]:
-    """Scores (n, classes) of every exit for gates (n, gates): bool skips dropped bodies, real ones are differentiable.
+    """Scores (rows, classes) of every exit for gates (rows, gates), once through all images or several times over: bool
+    skips dropped bodies, real ones are differentiable.
 
     Real gates are those of `GatedResNet.forward_soft`.
     """
     gated, heads = _parts(network)
     scores: list[Tensor] = []
     features = gated.stem(images)
+    if len(gates) > len(images):
+        features = torch.cat([features] * (len(gates) // len(images)))
     for index, block in enumerate(gated.residual_blocks()):
         gate = gates[:, index]
         features = (
@@ -43,13 +46,13 @@ def scores_of_every_route(network: nn.Module, images: Tensor) -> list[Tensor]:
     """
     gated, heads = _parts(network)
     scores: list[Tensor] = []
-    features = gated.stem(images)
+    features = gated.stem(images).contiguous(memory_format=torch.channels_last)
     for index, block in enumerate(gated.residual_blocks()):
-        features = _both(block, features, len(images))
+        features = _both(block, features)
         if index in heads:
-            shared = heads[index](features).view(2 ** (index + 1), 1, len(images), -1)
+            shared = _in_order(heads[index](features), index + 1).view(2 ** (index + 1), 1, len(images), -1)
             scores.append(shared.expand(-1, 2 ** (gated.gates - index - 1), -1, -1).flatten(0, 2))
-    return [*scores, gated.head(features)]
+    return [*scores, _in_order(gated.head(features), gated.gates)]
 
 
 def _parts(network: nn.Module) -> tuple[GatedResNet, Mapping[int, nn.Module]]:
@@ -64,10 +67,17 @@ def _soft(block: BasicBlock, features: Tensor, gate: Tensor) -> Tensor:
     return torch.relu(block.shortcut(features) + gate.view(-1, 1, 1, 1) * block.body(features))
 
 
-def _both(block: BasicBlock, features: Tensor, images: int) -> Tensor:
-    """Features of twice as many routes, (2 * routes * images, ...): of each, dropped before kept."""
+def _both(block: BasicBlock, features: Tensor) -> Tensor:
+    """Features of twice as many routes, (2 * routes * images, ...): of all dropped, then of all kept.
+
+    That is one copy; an order by route would take another, and its way back two more.
+    """
     shortcut = block.shortcut(features)
     dropped = torch.relu(shortcut) if block.has_projection else shortcut
-    sides: Sequence[Tensor] = (dropped, torch.relu(shortcut + block.body(features)))
-    pair = torch.stack([side.view(-1, images, *side.shape[1:]) for side in sides], 1)
-    return pair.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    return torch.cat((dropped, torch.relu(shortcut + block.body(features))))
+
+
+def _in_order(scores: Tensor, gates: int) -> Tensor:
+    """Scores (2**gates * n, classes) that have the last gate as the highest bit, with the first as the highest."""
+    by_gate = scores.view(*[2] * gates, -1, scores.shape[1])
+    return by_gate.permute(*range(gates - 1, -1, -1), gates, gates + 1).flatten(0, gates)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,19 +16,26 @@ from bench.attacks.target import Outputs, Target
 Objective: TypeAlias = Callable[[Outputs], Tensor]
 Answer: TypeAlias = Callable[[Outputs], Tensor]
 
-ViewT = TypeVar("ViewT", bound="View")
-
 # Images times routes that are differentiated together: about 0.3 GiB for ResNet18 at 32 px.
 _ROUTES_AT_ONCE = 1024
+# Images times draws: a small batch alone leaves a processor idle between operations, and a policy answers once for all.
+_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The objective at a batch of images: `losses` (n,), and the `probabilities` (n, classes) of the answer; both are
-    means over the randomness."""
+    """The objective at a batch of images, `losses` (n,), means over the randomness; and the answers behind them:
+    `scores` (looks, n, classes), of draws, or of routes that have `weights` (looks, n)."""
 
     losses: Tensor
-    probabilities: Tensor
+    scores: Tensor
+    weights: Tensor | None
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Those of the answer, (n, classes), means over the randomness; worked out where they are read."""
+        shares = self.scores.softmax(2)
+        return shares.mean(0) if self.weights is None else (self.weights.unsqueeze(2) * shares).sum(0)
 
     def fools(self, labels: Tensor) -> Tensor:
         """Which images are answered wrongly, (n,) bool, by the mean over the draws that made this view."""
@@ -76,60 +83,69 @@ class Gradients:
 
     def at(self, images: Tensor) -> Slope:
         """The mean slope at `images`, (n, 3, h, w) in [0, 1]."""
-        slopes = self._looks(images, self._slope)
+        images = images.detach().requires_grad_()
+        views, gradient = [], None
+        for view in self._views(images):
+            if view.losses.requires_grad:
+                (part,) = torch.autograd.grad(view.losses.sum(), [images], allow_unused=True)
+                gradient = gradient if part is None else part if gradient is None else gradient + part
+            weights = None if view.weights is None else view.weights.detach()
+            views.append(View(view.losses.detach(), view.scores.detach(), weights))
         self.spent += self._each
         self._target.looked()
-        parts = zip(*((slope.losses, slope.probabilities, slope.gradient) for slope in slopes), strict=True)
-        return self._counted(Slope(*map(self._together, parts)))
+        view = self._together(views)
+        # A network that cuts the graph has none.
+        gradient = torch.zeros_like(images) if gradient is None else gradient
+        return Slope(view.losses, view.scores, view.weights, self._counted(gradient))
 
     @torch.no_grad()
     def ask(self, images: Tensor) -> View:
         """The mean view of `images`, (n, 3, h, w) in [0, 1]: the forward passes alone."""
-        views = self._looks(images, self._view)
+        view = self._together(list(self._views(images)))
         self.queries += self._each
         self._target.looked()
-        parts = zip(*((view.losses, view.probabilities) for view in views), strict=True)
-        return View(*map(self._together, parts))
+        return view
 
-    def _looks(self, images: Tensor, look: Callable[[Tensor, slice], ViewT]) -> list[ViewT]:
-        """What `look` gives: draw by draw, or for the exact expectation some images at a time."""
-        if self._draws is not None:
-            return [look(images, slice(None)) for _ in range(self._draws)]
-        each = max(1, _ROUTES_AT_ONCE >> self._target.gates)
-        return [look(images, slice(first, first + each)) for first in range(0, len(images), each)]
+    def _views(self, images: Tensor) -> Iterator[View]:
+        """Of some draws at a time, whose losses add up to the mean; of all routes, of some images at a time."""
+        if self._draws is None:
+            each = max(1, _ROUTES_AT_ONCE >> self._target.gates)
+            for first in range(0, len(images), each):
+                yield self._of_every_route(images, slice(first, first + each))
+            return
+        each = max(1, _ROWS_AT_ONCE // len(images))
+        for first in range(0, self._draws, each):
+            yield self._of_draws(images, min(each, self._draws - first), self._draws)
 
-    def _together(self, parts: Sequence[Tensor]) -> Tensor:
-        if len(parts) == 1:
-            return parts[0]
-        return torch.cat(list(parts)) if self._draws is None else torch.stack(list(parts)).mean(0)
+    def _together(self, views: Sequence[View]) -> View:
+        if len(views) == 1:
+            return views[0]
+        losses, scores = [view.losses for view in views], [view.scores for view in views]
+        if self._draws is None:
+            weights = [view.weights for view in views if view.weights is not None]
+            return View(torch.cat(losses), torch.cat(scores, 1), torch.cat(weights, 1))
+        return View(torch.stack(losses).sum(0), torch.cat(scores), None)
 
-    def _slope(self, images: Tensor, part: slice) -> Slope:
-        images = images.detach().requires_grad_()
-        view = self._view(images, part)
-        # The zero is the gradient of a network that cuts the graph.
-        (gradient,) = torch.autograd.grad(view.losses.sum() + 0 * images.sum(), [images])
-        return Slope(view.losses.detach(), view.probabilities.detach(), gradient[part])
+    def _of_draws(self, images: Tensor, draws: int, of: int) -> View:
+        outputs = self._target.outputs(images, self._way, self._generator, draws)
+        losses = self._objective(outputs).view(draws, -1).sum(0) / of
+        scores = self._answer(outputs)
+        return View(losses, scores.view(draws, -1, scores.shape[1]), None)
 
-    def _view(self, images: Tensor, part: slice) -> View:
-        if self._draws is not None:
-            outputs = self._target.outputs(images, self._way, self._generator)
-            return View(self._objective(outputs), self._answer(outputs).softmax(1))
+    def _of_every_route(self, images: Tensor, part: slice) -> View:
         outputs, weights = self._target.every_route(images, part)
         if self._way.kind == "detached":
             weights = weights.detach()
-        losses = weights * self._objective(outputs)
-        probabilities = weights.unsqueeze(1) * self._answer(outputs).softmax(1)
-        routes = 2**self._target.gates
-        by_route = probabilities.view(routes, -1, probabilities.shape[1])
-        return View(losses.view(routes, -1).sum(0), by_route.sum(0))
+        routes, scores = 2**self._target.gates, self._answer(outputs)
+        losses = (weights * self._objective(outputs)).view(routes, -1).sum(0)
+        return View(losses, scores.view(routes, -1, scores.shape[1]), weights.view(routes, -1))
 
-    def _counted(self, slope: Slope) -> Slope:
-        flat = slope.gradient.flatten(1)
-        non_finite = ~torch.isfinite(flat).all(1)
-        zero = (flat == 0).all(1)
+    def _counted(self, gradient: Tensor) -> Tensor:
+        # One pass: the largest value is 0 where all are, and not finite where any is.
+        largest = torch.linalg.vector_norm(gradient, torch.inf, dim=(1, 2, 3))
+        zero, non_finite = largest == 0, ~torch.isfinite(largest)
         self.zero = zero.int() if self.zero is None else self.zero + zero
         self.non_finite = non_finite.int() if self.non_finite is None else self.non_finite + non_finite
         if not bool(non_finite.any()):
-            return slope
-        gradient = torch.where(non_finite.view(-1, 1, 1, 1), torch.zeros(()), slope.gradient)
-        return Slope(slope.losses, slope.probabilities, gradient)
+            return gradient
+        return torch.where(non_finite.view(-1, 1, 1, 1), torch.zeros(()), gradient)

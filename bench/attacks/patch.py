@@ -17,7 +17,7 @@ from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
 from bench.attacks.losses import LOSSES, LossName
 from bench.attacks.output import parse_output
-from bench.attacks.pose import Poses, Views, composed
+from bench.attacks.pose import Views, composed
 from bench.attacks.target import Outputs, Target
 from bench.attacks.white_box import check_count
 
@@ -32,8 +32,9 @@ class Patch(Attack):
     """One patch for each class, or one for all: `patch:size=0.3,steps=200,views=4`.
 
     Every step averages the loss over `views` drawn poses of every frame.  What is delivered is an approach: along the
-    frames of a class, in their order, the patch grows and turns away.  Nothing outside the patch changes; inside there
-    is no bound but [0, 1].  The spec's shares are of the frame's side: `size`, `row` and `column` of the middle.
+    frames of a track, in their order, the patch grows and turns away; frames without one are one track for each patch.
+    Nothing outside the patch changes; inside there is no bound but [0, 1].  The spec's shares are of the frame's side:
+    `size`, `row` and `column` of the middle.
     """
 
     size: float = field(default=0.3, metadata={"help": "side, share of the frame's, 0.05 to 1", "example": "0.3"})
@@ -57,7 +58,9 @@ class Patch(Attack):
         bounds = {"size": (0.05, 1.0), "row": (0, 1), "column": (0, 1), "scale": (0, 0.9), "light": (0, 0.9)}
         for name, (low, high) in {**bounds, "perspective": (0, 0.4)}.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is a share from {low:g} to {high:g}, not {getattr(self, name):g}")
+                raise ValueError(
+                    f"{name} is a share from {low:g} to {high:g}, not {getattr(self, name):g}; for example {name}=0.3"
+                )
         parse_draws(self.eot)
         parse_way(self.gates)
         parse_output(self.output)
@@ -71,7 +74,13 @@ class Patch(Attack):
         return self.steps * self.views
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
-        """`images` with the patch on them, the frames of a class in the order of an approach; see `Attack.craft`."""
+        """`images` with the patch on them, those of each patch in the order of an approach; see `Attack.craft`."""
+        return self.craft_along(target, images, labels, torch.full_like(labels, -1), generator)
+
+    def craft_along(
+        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
+    ) -> Crafted:
+        """`images` with the patch on them, an approach along each track; see `Attack.craft_along`."""
         groups = grouped(labels, self.share)
         patches = torch.rand(int(groups.max()) + 1, 3, _TEXELS, _TEXELS, dtype=images.dtype, generator=generator)
         mask, views = _mask(self.shape), self._views
@@ -90,7 +99,8 @@ class Patch(Attack):
             mean = slope.abs().mean((1, 2, 3), keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
             momentum = slope / mean + momentum
             patches = (patches.detach() + float(_STEP) * momentum.sign()).clamp(0.0, 1.0)
-        delivered = composed(images, patches[groups], mask, self._approach(groups, generator))
+        positions = along(torch.where(tracks < 0, groups, len(images) + tracks))
+        delivered = composed(images, patches[groups], mask, self._views.passing(positions, generator))
         zero, non_finite = torch.zeros(2, len(images), dtype=torch.int32)
         for rows, gradients in zip(parts, asked, strict=True):
             if gradients.zero is not None and gradients.non_finite is not None:
@@ -100,9 +110,6 @@ class Patch(Attack):
     @property
     def _views(self) -> Views:
         return Views(self.size, self.row, self.column, self.scale, self.perspective, self.light)
-
-    def _approach(self, groups: Tensor, generator: torch.Generator) -> Poses:
-        return self._views.passing(along(groups), generator)
 
     def _gradients(self, target: Target, labels: Tensor, generator: torch.Generator) -> Gradients:
         output, loss = parse_output(self.output), LOSSES[self.loss]
@@ -118,7 +125,7 @@ class Patch(Attack):
 def along(groups: Tensor) -> Tensor:
     """How far along its own group each image is, (n,) from 0 for the first to 1 for the last; 1/2 for an only one."""
     positions = torch.full((len(groups),), 0.5)
-    for group in range(int(groups.max()) + 1):
+    for group in set(groups.tolist()):
         rows = (groups == group).nonzero()[:, 0]
         if len(rows) > 1:
             positions[rows] = torch.linspace(0, 1, len(rows))

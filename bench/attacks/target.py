@@ -80,8 +80,8 @@ class Target:
         keep: Tensor = self.policy(images)
         return keep
 
-    def outputs(self, images: Tensor, way: Way, generator: torch.Generator) -> Outputs:
-        """One draw for every image.
+    def outputs(self, images: Tensor, way: Way, generator: torch.Generator, draws: int = 1) -> Outputs:
+        """So many draws for every image: the first of each, then the second of each, ...
 
         A network without gates, or without a policy, has one way only: all kept, unless a route is given.
 
@@ -92,10 +92,11 @@ class Target:
             raise ValueError(
                 f"gates=route:{way.route} has {len(way.route)} bits and the network {self.gates} gates: give one each"
             )
-        rows = torch.arange(len(images))
+        rows = torch.arange(len(images)).repeat(draws)
         keep = None if self.policy is None or not self.gates else self.keep(images)
         if keep is None and way.kind != "route":
-            return Outputs(images, rows, self._scores(images))
+            return Outputs(images, rows, tuple(scores.repeat(draws, 1) for scores in self._scores(images)))
+        keep = keep if keep is None else keep.repeat(draws, 1)
         gates = way.gates(keep if keep is not None else images.new_ones(len(images), self.gates), generator)
         scores = self._scores(images) if gates is None else tuple(scores_under(self.network, images, gates))
         return Outputs(images, rows, scores, keep, gates)

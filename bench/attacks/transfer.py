@@ -60,6 +60,12 @@ class Transfer(Attack):
         """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""
         return self._attack.craft(self._target.watched(target.looked), images, labels, generator)
 
+    def craft_along(
+        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
+    ) -> Crafted:
+        watched = self._target.watched(target.looked)
+        return self._attack.craft_along(watched, images, labels, tracks, generator)
+
     @cached_property
     def _attack(self) -> Attack:
         attack, _ = make("attacks", self.attack)

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, metavar="NAME_OR_FOLDER", help="the network to attack")
     add("--method", required=True, metavar="SPEC", help="the attack, such as pgd:eps=8/255,steps=10,eot=20")
     add_source_argument(parser)
-    add("--frames", type=whole, metavar="N", help=f"how many (default all; endless sources: {FRAMES_BY_DEFAULT})")
+    add("--frames", type=whole, metavar="N", help=f"how many (default all, up to {FRAMES_BY_DEFAULT})")
     add("--roi", type=region, metavar="X,Y,W,H", help="the part of every image to keep, or frame, or detect")
     add("--out", type=Path, required=True, metavar="FILE.npz", help="the stream to write")
     add("--overwrite", action="store_true", help="replace what is there")
@@ -133,8 +133,13 @@ def _count(frames: int | None, source: Source, spec: str) -> int:
     if source.length is None and is_live(source):
         hint = "Record it first, with edgebench record, and craft from recorded://."
         raise RequestError("source", f"the frames of {spec} do not come a second time", hint)
-    known = source.length if source.length is not None else frames or FRAMES_BY_DEFAULT
-    return known if frames is None else min(frames, known)
+    if frames is None:
+        if source.length is not None and source.length > FRAMES_BY_DEFAULT:
+            note(
+                f"note: the first {FRAMES_BY_DEFAULT:,} of {source.length:,} frames are attacked: --frames N takes more"
+            )
+        frames = FRAMES_BY_DEFAULT
+    return frames if source.length is None else min(frames, source.length)
 
 
 def _warnings(stream: AttackedStream) -> list[str]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.computing import add_all_cores_argument, compute_with
 from bench.cli.errors import RequestError, Status
 from bench.cli.progress import Step
-from edge.cores import usable_cores
 
 if TYPE_CHECKING:
     from bench.delivery import Delivery
@@ -56,8 +55,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     need_torch()
     if arguments.out.exists() and not arguments.overwrite:
         raise RequestError("bundle", f"{arguments.out} exists already", "Choose another --out, or add --overwrite.")
-    arguments.threads = arguments.threads or usable_cores()
-    compute_with(arguments.threads)
+    arguments.threads = compute_with(arguments.threads)
 
 
 def need_torch() -> None:

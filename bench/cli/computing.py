@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.cli.arguments import whole
+from edge.cores import usable_cores
 
 
 def add_all_cores_argument(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +18,13 @@ def add_one_core_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=whole, default=1, metavar="N", help="cores to take (default 1)")
 
 
-def compute_with(threads: int) -> None:
-    """Let torch compute with `threads`, in memory that stays with the process."""
+def compute_with(threads: int | None) -> int:
+    """Let torch compute with `threads`, None for all cores, in memory that stays with the process; how many they are."""
     import torch
 
     from export.allocator import keep_freed_memory
 
+    threads = threads or usable_cores()
     torch.set_num_threads(threads)
     keep_freed_memory()
+    return threads

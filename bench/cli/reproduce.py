@@ -113,7 +113,7 @@ def _reproduced(arguments: argparse.Namespace, data: Path) -> Reproduction:
     from bench.reproduce.laboratory import Laboratory, Missing
     from bench.reproduce.study import reproduce
 
-    compute_with(arguments.threads)
+    arguments.threads = compute_with(arguments.threads)
     study, subjects = _study(arguments)
     budget_s = arguments.budget or (_QUICK_BUDGET_S if arguments.quick else None)
     work = arguments.out / "work"

@@ -164,7 +164,11 @@ def test_a_bool_may_stand_alone() -> None:
             "x cannot use whole=1.5: it takes whole (whole number: how many, 0 or more), for example whole=3",
         ),
         ("x:whole=-1", Everything, "whole is 0 or more, not -1"),
-        ("x:mode=loose", Everything, "x cannot use mode=loose: it takes mode (fused or staged)"),
+        (
+            "x:mode=loose",
+            Everything,
+            "x cannot use mode=loose: it takes mode (fused or staged), for example mode=fused",
+        ),
         ("x:maybe=so", Everything, "x cannot use maybe=so: it takes maybe (whole number or none)"),
         ("x:odd=1", Unreadable, "x cannot use odd=1: it takes odd (something no spec can give)"),
     ],

@@ -95,6 +95,17 @@ def test_a_killed_crafting_goes_on_and_gives_the_same_bytes(edgebench) -> None:
 
 
 @needs_torch
+def test_a_long_source_is_cut_with_a_note(edgebench, monkeypatch) -> None:
+    monkeypatch.setattr("bench.cli.attack.FRAMES_BY_DEFAULT", 2)
+
+    ended = edgebench(*ATTACK, "--source", "synthetic://gtsrb?tracks=1")
+
+    assert ended.status == 0, ended.err
+    assert "note: the first 2 of 30 frames are attacked: --frames N takes more" in ended.err
+    assert len(crafted("s.npz").clean) == 2
+
+
+@needs_torch
 def test_frames_without_labels_are_attacked_as_what_they_were_answered(edgebench) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     write_archive(Path("plain.npz"), {"images": images, "schema": np.array(1)})

@@ -166,6 +166,7 @@ def test_momentum_of_a_zero_gradient_spoils_nothing():
         ("pgd:eot=0", "eot is a whole number from 1 to 10000 or exact"),
         ("pgd:gates=hard", "gates is straight-through, .* not 'hard'"),
         ("pgd:output=exit", "output is last, exit:K"),
+        ("pgd:norm=l3", "norm=l3: it takes norm .linf or l2., for example norm=linf"),
         ("pgd:loss=mse", "loss=mse: it takes loss .ce or dlr or margin."),
         ("pgd:epsilon=1", "pgd has no option 'epsilon'"),
         ("mifgsm:decay=2", "decay is a share from 0 to 1"),

@@ -76,6 +76,17 @@ def test_more_draws_are_crafted_fewer_at_a_time():
     assert fitting_batch(make("attacks", "depth-penalised")[0]) == 64
 
 
+def test_tracks_reach_the_attack_and_are_part_of_the_order(order):
+    class Seen(PGD):
+        def craft_along(self, target, images, labels, tracks, generator):
+            assert tracks.tolist() in ([4, 4, 5], [5, 5, -1], [-1])
+            return self.craft(target, images, labels, generator)
+
+    tracked = replace(order, attack=Seen(steps=1), tracks=np.array([4, 4, 5, 5, 5, -1, -1]))
+    assert len(craft(tracked).images) == 7
+    assert tracked.claim()["frames"] != order.claim()["frames"]
+
+
 def test_a_surrogate_that_was_trained_again_is_another_order(order, tmp_path):
     folder = tmp_path / "surrogate"
     shutil.copytree(model_folder("resnet18"), folder)

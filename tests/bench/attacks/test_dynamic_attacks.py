@@ -250,7 +250,7 @@ def test_groups_share_by_label():
         ("depth-penalised:weight=0", "weight is a number above 0"),
         ("entropy:settle=-1", "settle is a number of steps from 0 on"),
         ("entropy:weight=-1", "weight is a worth from 0 on"),
-        ("patch:size=0", "size is a share from 0.05 to 1"),
+        ("patch:size=0", "size is a share from 0.05 to 1, not 0; for example size=0.3"),
         ("patch:perspective=1", "perspective is a share from 0 to 0.4"),
         ("universal:output=first", "output is last, exit:K"),
     ],

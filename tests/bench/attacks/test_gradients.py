@@ -64,6 +64,22 @@ def test_images_split_to_save_memory_give_the_same(gated, policy, images, labels
     torch.testing.assert_close(apart.gradient, together.gradient)
 
 
+@pytest.mark.parametrize("way", RANDOM, ids=lambda way: way.kind)
+def test_draws_taken_together_are_the_draws_taken_in_turn(with_exits, policy, images, labels, way, monkeypatch):
+    target = Target(with_exits, policy)
+
+    def taken(rows_at_once, output):
+        monkeypatch.setattr("bench.attacks.gradients._ROWS_AT_ONCE", rows_at_once)
+        return gradients(target, labels, way, 5, seed=7, output=output).at(images)
+
+    for output in ("last", "taken:0.3"):
+        in_turn, some, together = (taken(rows, output) for rows in (1, 12, 64))
+        for found in (some, together):
+            torch.testing.assert_close(found.gradient, in_turn.gradient)
+            torch.testing.assert_close(found.losses, in_turn.losses)
+            torch.testing.assert_close(found.probabilities, in_turn.probabilities)
+
+
 def test_the_route_of_every_way_is_the_networks_own(gated, policy, images):
     target, generator = Target(gated, policy), torch.Generator().manual_seed(0)
     for way in (*RANDOM, *FIXED):

@@ -74,6 +74,24 @@ def test_frames_of_a_class_are_an_approach_in_their_order():
     assert along(torch.tensor([0, 1, 0, 2, 0, 1])).tolist() == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
 
 
+def test_every_track_is_an_approach_of_its_own(gated):
+    """On grey frames without varying light, equal places along two tracks look alike; one track would make six."""
+    grey, labels = torch.full((6, 3, 16, 16), 0.5, dtype=torch.float64), torch.zeros(6, dtype=torch.int64)
+    patch = Patch(size=0.5, row=0.5, scale=0.4, light=0, steps=1, views=1)
+
+    def delivered(tracks):
+        generator = torch.Generator().manual_seed(0)
+        return patch.craft_along(Target(gated), grey, labels, torch.tensor(tracks), generator).images
+
+    two = delivered([7, 7, 7, 9, 9, 9])
+    assert torch.equal(two[:3], two[3:])
+    assert not torch.equal(two[0], two[1])
+    assert torch.equal(delivered([3, -1, 3, -1, 3, -1])[::2], two[:3]), "frames without a track are one"
+    one = patch.craft(Target(gated), grey, labels, torch.Generator().manual_seed(0)).images
+    assert torch.equal(one[[0, 5]], two[[0, 2]])
+    assert not torch.equal(one[3], two[3])
+
+
 def test_a_patch_beats_a_patch_of_noise_on_views_it_was_not_made_on(gated, images):
     labels = gated(images).argmax(1)
     options = Patch(size=0.5, row=0.5, share="all", steps=40, views=2)
