@@ -19,7 +19,7 @@ def add_one_core_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def compute_with(threads: int | None) -> int:
-    """Let torch compute with `threads`, None for all cores, in memory that stays with the process; how many they are."""
+    """Let torch compute with `threads` (None: all cores), in memory that stays with the process; how many they are."""
     import torch
 
     from export.allocator import keep_freed_memory

@@ -48,7 +48,6 @@ def test_a_trained_network_is_found_by_name_and_what_is_missing_is_named(edgeben
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dynn-efficiency"], "sdn-mobilenet-cifar10 is not shipped: edgebench train sdn-mobilenet-cifar10"),
         (["dynn-table-9"], "invalid choice: 'dynn-table-9'"),
         (["dynn-first-exit", "--eps", "2"], "'2' is not a radius above 0 and up to 1, such as 8/255"),
         (["dynn-first-exit", "--out", "noise"], "noise holds something else than results"),
@@ -66,6 +65,14 @@ def test_what_cannot_be_reproduced_is_refused_in_one_sentence(edgebench, data, w
 
     assert (ended.status, ended.out) == (2, "")
     assert said in ended.err.splitlines()[-1]
+
+
+@needs_torch
+def test_without_networks_it_is_said_how_they_are_made(edgebench, data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("edge.models._SHIPPED", tmp_path / "nothing")
+    ended = edgebench("reproduce", "dynn-efficiency", "--out", "found")
+    assert (ended.status, ended.out) == (2, "")
+    assert "sdn-mobilenet-cifar10 is not shipped: edgebench train sdn-mobilenet-cifar10" in ended.err.splitlines()[-1]
 
 
 @needs_torch
