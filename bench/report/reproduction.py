@@ -34,7 +34,7 @@ def _head(reproduction: Reproduction) -> list[Line]:
 
 def _table(measure: str, figures: Sequence[Figure]) -> list[Line]:
     paper = any(each.paper is not None for each in figures)
-    head = f"{measure:<{_SETTING + 8}}{'found':>9}{'':<14}{'paper' if paper else ''}".rstrip()
+    head = f"{measure:<{_SETTING + 8}}{'found':>9}{'':<16}{'paper' if paper else ''}".rstrip()
     lines: list[Line] = [((head, "title"),)]
     for each in figures:
         name = f"  {each.setting}"
@@ -46,7 +46,7 @@ def _table(measure: str, figures: Sequence[Figure]) -> list[Line]:
             (
                 (f"{name:<{_SETTING}}{each.attack:<8.8}", ""),
                 (_value(each.found, each.unit), ""),
-                (f"{_interval(each.found, each.unit):<14}", "dim"),
+                (f"{_interval(each.found, each.unit):<16}", "dim"),
                 ("" if each.paper is None else each.paper.text, agrees[1]),
                 agrees,
             )
