@@ -9,7 +9,7 @@ from bench.report.picture import PictureError
 from bench.reproduce.findings import Distribution, Figure, Reproduction
 
 _FOUND, _PAPER = "#1a5fb4", "#f0b400"
-_COLUMNS = 3
+_MOST_COLUMNS = 3
 
 
 def draw_reproduction(path: Path, reproduction: Reproduction) -> None:
@@ -19,20 +19,23 @@ def draw_reproduction(path: Path, reproduction: Reproduction) -> None:
     found = reproduction.findings
     shares = [each for each in found.figures if each.unit == "share" and each.found is not None]
     shares = [each for each in shares if each.paper is not None] or shares
-    rows = -(-len(found.distributions) // _COLUMNS)
+    columns = min(_MOST_COLUMNS, len(found.distributions)) or 1
+    rows = -(-len(found.distributions) // columns)
     heights = [1.2 + 0.24 * max(1, len(shares)), *[2.2] * rows]
     sheet = Sheet(figsize=(10, sum(heights)), layout="constrained")
-    grid = sheet.add_gridspec(1 + rows, _COLUMNS, height_ratios=heights)
-    _shares(sheet.add_subplot(grid[0, :]), shares, reproduction.title)
+    # Of the whole sheet: beside long names the axes are narrower than a title.
+    sheet.suptitle(reproduction.title, fontsize=9)
+    grid = sheet.add_gridspec(1 + rows, columns, height_ratios=heights)
+    _shares(sheet.add_subplot(grid[0, :]), shares)
     for index, each in enumerate(found.distributions):
-        _distribution(sheet.add_subplot(grid[1 + index // _COLUMNS, index % _COLUMNS]), each)
+        _distribution(sheet.add_subplot(grid[1 + index // columns, index % columns]), each)
     try:
         sheet.savefig(path, dpi=110)
     except OSError as error:
         raise PictureError(f"{path}: the picture cannot be written ({error.strerror or error})") from None
 
 
-def _shares(axes: Any, figures: list[Figure], title: str) -> None:
+def _shares(axes: Any, figures: list[Figure]) -> None:
     for row, each in enumerate(figures):
         if each.paper is not None:
             axes.barh(row, each.paper.high - each.paper.low, left=each.paper.low, color=_PAPER, alpha=0.45, height=0.8)
@@ -43,7 +46,6 @@ def _shares(axes: Any, figures: list[Figure], title: str) -> None:
     axes.set_yticks(range(len(figures)), names, fontsize=7)
     axes.invert_yaxis()
     axes.set(xlim=(-0.02, 1.02), xlabel="share (blue: found, with its interval; yellow: what the paper prints)")
-    axes.set_title(title, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
 
 
