@@ -5,6 +5,7 @@ import torch
 import toys
 
 from bench.attacks.open_target import open_target
+from bench.attacks.target import Target
 from bench.attacks.transfer import Transfer
 from bench.registry import find, make, names
 from bench.spec import SpecError
@@ -52,7 +53,11 @@ def test_transfer_looks_at_the_surrogate_alone():
     direct, _ = make("attacks", "fgsm:4/255")
     surrogate = open_target(open_bundle(model_folder("resnet18")))
     expected = direct.craft(surrogate, images, labels, generator).images
-    assert torch.equal(transfer.craft(None, images, labels, generator).images, expected)
+
+    def unseen(images):
+        raise AssertionError("the target was asked")
+
+    assert torch.equal(transfer.craft(Target(unseen), images, labels, generator).images, expected)
     assert transfer.ball == direct.ball
 
 
