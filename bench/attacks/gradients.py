@@ -113,7 +113,8 @@ class Gradients:
             for first in range(0, len(images), each):
                 yield self._of_every_route(images, slice(first, first + each))
             return
-        each = max(1, _ROWS_AT_ONCE // len(images))
+        # What a network draws by itself it may draw once for a whole pass.
+        each = 1 if self._target.is_noisy else max(1, _ROWS_AT_ONCE // len(images))
         for first in range(0, self._draws, each):
             yield self._of_draws(images, min(each, self._draws - first), self._draws)
 
