@@ -63,7 +63,7 @@ def test_phases_share_one_curve():
 
 def test_a_step_follows_the_weighted_sum_of_the_losses(examples):
     torch.manual_seed(0)
-    network = EarlyExitNetwork(GatedResNet((4, 8), (1, 1), 4), (0,))
+    network = EarlyExitNetwork(GatedResNet((8, 16), (1, 1), 4), (0,))
     reference = copy.deepcopy(network)
     drawn, curve = batches(examples), Curve(0.1, 1, 0, 1)
     phase = exits_phase(network, sgd(network), drawn, curve, weights=rising_weights(2), label_smoothing=0.05)
@@ -118,7 +118,7 @@ def test_heads_are_trained_on_what_the_frozen_backbone_gives_at_inference(with_d
 
 def test_heads_of_a_gated_backbone_learn_on_the_routes_that_are_drawn(examples):
     torch.manual_seed(2)
-    network = EarlyExitNetwork(GatedResNet((4, 8), (1, 1), 4), (0,))
+    network = EarlyExitNetwork(GatedResNet((8, 16), (1, 1), 4), (0,))
     drawn = batches(examples)
     images, labels, _ = drawn[0]
     with torch.no_grad():
@@ -131,7 +131,7 @@ def test_heads_of_a_gated_backbone_learn_on_the_routes_that_are_drawn(examples):
 def test_a_resumed_phase_ends_with_the_weights_of_a_whole_one(examples, tmp_path, monkeypatch):
     def phase():
         torch.manual_seed(3)
-        network = EarlyExitNetwork(GatedResNet((4, 8), (1, 1), 4), (0,))
+        network = EarlyExitNetwork(GatedResNet((8, 16), (1, 1), 4), (0,))
         curve = Curve(0.1, 4, 0, 4)
         options = {"weights": rising_weights(2), "label_smoothing": 0.05}
         return network, exits_phase(network, sgd(network), batches(examples), curve, **options)

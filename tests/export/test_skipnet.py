@@ -126,7 +126,7 @@ def test_a_bundle_is_verified_gate_by_gate(network, bundle):
 def test_gates_learn_to_save_what_is_asked_for():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network, teacher = SkipNet((4, 8), (2, 1), CLASSES), SkipNet((4, 8), (2, 1), CLASSES)
+        network, teacher = SkipNet((8, 16), (2, 1), CLASSES), SkipNet((8, 16), (2, 1), CLASSES)
     teacher.requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8, generator=generator)
