@@ -222,6 +222,7 @@ def test_int8_costs_no_accuracy(name: str, data_folder: Path) -> None:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         given = session.get_inputs()[0].name
         answers[precision] = np.array([session.run(None, {given: image})[0].argmax() for image in images])
-    lost = (answers["fp32"] == labels).mean() - (answers["int8"] == labels).mean()
-    assert lost <= 0.005
+    # Counted, since shares are not exact.
+    lost = (answers["fp32"] == labels).sum() - (answers["int8"] == labels).sum()
+    assert lost <= 0.005 * len(labels)
     assert (answers["fp32"] == answers["int8"]).mean() >= 0.99
