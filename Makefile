@@ -23,7 +23,7 @@ PEERS := torchattacks==3.5.1 adversarial-robustness-toolbox==1.20.1
 
 $(TEST)/installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(TEST)
-	$(TEST)/bin/python $(INSTALL) --editable '.[test]'
+	$(TEST)/bin/python $(INSTALL) --editable '.[test,ray]'
 	$(TEST)/bin/python $(INSTALL) --no-deps $(PEERS)
 	touch $@
 
