@@ -39,13 +39,32 @@ def write_weights(file: Path, arrays: Iterable[NDArray[Any]]) -> Contents:
     Raises:
         OSError: the file cannot be written.
     """
-    offsets, size_bytes = [], 0
+    offsets, sums = [], _Sums()
     with open(file, "wb") as stream:
         for array in arrays:
-            offsets.append(size_bytes)
-            size_bytes += stream.write(array.data) + stream.write(bytes(-array.nbytes % ALIGNMENT_BYTES))
-    with open(file, "rb") as stream:
-        return Contents(offsets, size_bytes, [zlib.crc32(part) for part in iter(lambda: stream.read(PART_BYTES), b"")])
+            offsets.append(sums.size_bytes)
+            for part in (array.reshape(-1).view(np.uint8).data, memoryview(bytes(-array.nbytes % ALIGNMENT_BYTES))):
+                stream.write(part)
+                sums.add(part)
+    return Contents(offsets, sums.size_bytes, sums.crc32)
+
+
+class _Sums:
+    """The CRC-32 of each part of what passes by, the last one of what there is of it."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.crc32: list[int] = []
+
+    def add(self, data: memoryview) -> None:
+        while data:
+            inside = self.size_bytes % PART_BYTES
+            if not inside:
+                self.crc32.append(0)
+            taken = data[: PART_BYTES - inside]
+            self.crc32[-1] = zlib.crc32(taken, self.crc32[-1])
+            self.size_bytes += len(taken)
+            data = data[len(taken) :]
 
 
 def read_weights(file: Path, size_bytes: int, crc32: list[int]) -> NDArray[np.uint8] | None:
