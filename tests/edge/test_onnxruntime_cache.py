@@ -427,9 +427,9 @@ def test_pieces_come_back_as_they_were(pieces: Pieces, process: Process, tmp_pat
     cache = Cache(tmp_path / "entry")
     assert cache.load(process.ort) is None
     cache.store(Remembered(pieces, expected))
-    remembered = cache.load(process.ort)
-    assert remembered is not None
-    loaded = remembered.pieces
+    found = cache.load(process.ort)
+    assert found is not None and found.reading.sound()
+    remembered, loaded = found.remembered, found.remembered.pieces
     assert (loaded.header, loaded.by_stage) == (pieces.header, pieces.by_stage)
     for scores, wanted in zip(remembered.scores, expected, strict=True):
         np.testing.assert_array_equal(scores, wanted)

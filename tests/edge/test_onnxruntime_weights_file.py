@@ -9,7 +9,7 @@ import pytest
 from edge.backends.onnxruntime import weights_file
 from edge.backends.onnxruntime.memory import ALIGNMENT_BYTES
 from edge.backends.onnxruntime.placeholder import NAME, Placeholder
-from edge.backends.onnxruntime.weights_file import read_weights, write_weights
+from edge.backends.onnxruntime.weights_file import start_reading, write_weights
 
 PART_BYTES, CHUNK_BYTES = 256, 100
 
@@ -19,6 +19,11 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few hundred bytes are many parts, and chunks do not divide them evenly."""
     monkeypatch.setattr(weights_file, "PART_BYTES", PART_BYTES)
     monkeypatch.setattr(weights_file, "_CHUNK_BYTES", CHUNK_BYTES)
+
+
+def read_weights(file: Path, size_bytes: int, crc32: list[int]) -> np.ndarray | None:
+    reading = start_reading(file, size_bytes, crc32)
+    return reading.memory if reading is not None and reading.sound() else None
 
 
 def arrays(*sizes: int) -> list[np.ndarray]:

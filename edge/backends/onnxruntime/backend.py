@@ -16,7 +16,7 @@ from edge.backends.onnxruntime.fused import FusedCompiler, optimised_pieces
 from edge.backends.onnxruntime.process import Process, this_process
 from edge.backends.onnxruntime.providers import NAMES, Provider, ProviderCompiler, check_provider
 from edge.backends.onnxruntime.quantise import quantised
-from edge.backends.onnxruntime.verify import difference, difference_from_sample, sample
+from edge.backends.onnxruntime.verify import difference, difference_from_sample, sample, sample_of
 from edge.network import Network, Segment
 
 if TYPE_CHECKING:
@@ -101,13 +101,20 @@ class OnnxRuntime:
 
 def _remembered(process: Process, network: Network, cache: Cache, precision: str) -> FusedCompiler | None:
     """The fused compiler from the cache, if there is one and it still gives the plain chain's scores."""
-    remembered = cache.load(process.ort)
-    if remembered is None:
+    loaded = cache.load(process.ort)
+    if loaded is None:
         return None
+    remembered, reading = loaded.remembered, loaded.reading
     fused = FusedCompiler(process, network, remembered.pieces, precision)
     # On whatever goes wrong the network is optimised again.
     try:
-        return None if difference_from_sample(network, fused.compile, remembered.scores) else fused
+        # Sessions that pack their weights read them; the others are made while weights come in.
+        if fused.packs and not reading.sound():
+            return None
+        chains = sample_of(network, fused.compile)
+        if not reading.sound() or difference_from_sample(network, chains, remembered.scores):
+            return None
+        return fused
     except Exception:
         return None
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from edge.backends.onnxruntime.memory import Shared, share
 from edge.backends.onnxruntime.pieces import Piece, Pieces
-from edge.backends.onnxruntime.weights_file import read_weights, write_weights
+from edge.backends.onnxruntime.weights_file import Reading, start_reading, write_weights
 
 # Counts up when entries, or the way graphs are optimised and cut, change.
 SCHEMA = 3
@@ -58,13 +58,22 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was remembered, and the reading that its weights come from, which may still be going on."""
+
+    remembered: Remembered
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class Cache:
     """The entry of one network on one machine, in a folder that exists once it is stored."""
 
     folder: Path
 
-    def load(self, ort: Any) -> Remembered | None:
-        """What was stored, or None where there is nothing, or nothing that can be trusted."""
+    def load(self, ort: Any) -> Loaded | None:
+        """What was stored, or None where there is nothing, or nothing that can be trusted; ask whether its weights are
+        sound before relying on them."""
         # Whatever is wrong with an entry, the network can be optimised again.
         try:
             return _load(self.folder, ort)
@@ -150,7 +159,7 @@ def _write(folder: Path, remembered: Remembered) -> None:
     (folder / _SUMS).write_text(f"{hashlib.sha256(data).hexdigest()}  {_PIECES}\n")
 
 
-def _load(folder: Path, ort: Any) -> Remembered | None:
+def _load(folder: Path, ort: Any) -> Loaded | None:
     status = folder.stat()
     # Graphs run as they are, so they must be our own: the folder may lie where others write too.
     if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -159,22 +168,20 @@ def _load(folder: Path, ort: Any) -> Remembered | None:
     if (folder / _SUMS).read_text() != f"{hashlib.sha256(data).hexdigest()}  {_PIECES}\n":
         return None
     document = json.loads(data)
-    memory = read_weights(folder / _WEIGHTS, document["weights_bytes"], document["weights_crc32"])
-    if memory is None:
+    reading = start_reading(folder / _WEIGHTS, document["weights_bytes"], document["weights_crc32"])
+    if reading is None:
         return None
     distinct: dict[tuple[Any, ...], Shared] = {}
     for place in map(tuple, document["weights"].values()):
         if place not in distinct:
-            distinct[place] = share(ort, _array(memory, *place))
+            distinct[place] = share(ort, _array(reading.memory, *place))
     os.utime(folder)
-    return Remembered(
-        Pieces(
-            base64.b64decode(document["header"]),
-            {stage: _piece(**fields) for stage, fields in document["stages"].items()},
-            {name: distinct[tuple(place)] for name, place in document["weights"].items()},
-        ),
-        [np.array(scores, np.float32) for scores in document["scores"]],
+    pieces = Pieces(
+        base64.b64decode(document["header"]),
+        {stage: _piece(**fields) for stage, fields in document["stages"].items()},
+        {name: distinct[tuple(place)] for name, place in document["weights"].items()},
     )
+    return Loaded(Remembered(pieces, [np.array(scores, np.float32) for scores in document["scores"]]), reading)
 
 
 def _array(memory: NDArray[np.uint8], dtype: str, offset_bytes: int, *shape: int) -> NDArray[Any]:

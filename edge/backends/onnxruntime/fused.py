@@ -67,8 +67,8 @@ class FusedCompiler:
         self._process = process
         self.pieces = pieces
         # Without them a convolution in int8 takes eight times as long; in float32 they save nothing.
-        self._packs = precision == "int8"
-        self.spans = spans or divide(network, _packed_bytes(pieces) if self._packs else {})
+        self.packs = precision == "int8"
+        self.spans = spans or divide(network, _packed_bytes(pieces) if self.packs else {})
         self._placeholder = Placeholder()
         self._calls: WeakValueDictionary[Link, Call] = WeakValueDictionary()
 
@@ -86,7 +86,7 @@ class FusedCompiler:
     def _built(self, link: Link) -> Call:
         model, weights = join(self.pieces, link)
         options = self._process.options(optimise=False)
-        if not self._packs:
+        if not self.packs:
             # Packed weights would be a copy per session: 2 MB each for a head of 1000 classes.
             options.add_session_config_entry("session.disable_prepacking", "1")
         for name, weight in weights.items():

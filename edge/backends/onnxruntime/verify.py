@@ -15,6 +15,8 @@ from edge.network import Network, Route, Segment
 TOLERANCE = 1e-4
 
 Compile = Callable[[Segment], Executable]
+# Segments from the image to scores, each run on the features of the one before.
+Chain = list[tuple[Segment, Executable]]
 
 
 def routes_to_verify(network: Network) -> list[Route]:
@@ -62,20 +64,26 @@ def images_to_verify(network: Network) -> list[NDArray[np.float32]]:
 def difference(network: Network, candidate: Compile, reference: Compile) -> str | None:
     """The sentence that says where two ways of running a network differ, or None where they agree."""
     routes, images = routes_to_verify(network), images_to_verify(network)
-    expected = (scores for _, scores in _scores(network, reference, routes, images))
-    return _difference(network, _scores(network, candidate, routes, images), expected)
+    expected = (scores for _, scores in _run(_compiled(network, reference, routes), images))
+    return _difference(network, _run(_compiled(network, candidate, routes), images), expected)
 
 
 def sample(network: Network, compile_segment: Compile) -> list[NDArray[np.float32]]:
     """Scores by which every stage can be checked later: of one image, all gates open and all closed."""
-    return [scores for _, scores in _sample(network, compile_segment)]
+    chains = _compiled(network, compile_segment, _sample_routes(network))
+    return [scores for _, scores in _run(chains, _sample_images(network))]
+
+
+def sample_of(network: Network, candidate: Compile) -> list[Chain]:
+    """The segments that `sample` runs, compiled and not run yet."""
+    return list(_compiled(network, candidate, _sample_routes(network)))
 
 
 def difference_from_sample(
-    network: Network, candidate: Compile, remembered: Iterable[NDArray[np.float32]]
+    network: Network, chains: Iterable[Chain], remembered: Iterable[NDArray[np.float32]]
 ) -> str | None:
-    """As `difference`, from what `sample` gave for the reference at another time."""
-    return _difference(network, _sample(network, candidate), remembered)
+    """As `difference`, of what `sample_of` gave from what `sample` gave for the reference at another time."""
+    return _difference(network, _run(chains, _sample_images(network)), remembered)
 
 
 def relative_error(scores: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
@@ -98,17 +106,25 @@ def _difference(
     return None
 
 
-def _sample(network: Network, compile_segment: Compile) -> Iterator[tuple[Segment, NDArray[np.float32]]]:
-    return _scores(network, compile_segment, routes_to_verify(network)[:2], images_to_verify(network)[:1])
+def _sample_routes(network: Network) -> list[Route]:
+    return routes_to_verify(network)[:2]
 
 
-def _scores(
-    network: Network, compile_segment: Compile, routes: Iterable[Route], images: Iterable[NDArray[np.float32]]
-) -> Iterator[tuple[Segment, NDArray[np.float32]]]:
+def _sample_images(network: Network) -> list[NDArray[np.float32]]:
+    return images_to_verify(network)[:1]
+
+
+def _compiled(network: Network, compile_segment: Compile, routes: Iterable[Route]) -> Iterator[Chain]:
     for segments in segments_to_verify(network, routes):
-        executables = [compile_segment(segment) for segment in segments]
+        yield [(segment, compile_segment(segment)) for segment in segments]
+
+
+def _run(
+    chains: Iterable[Chain], images: Iterable[NDArray[np.float32]]
+) -> Iterator[tuple[Segment, NDArray[np.float32]]]:
+    for chain in chains:
         for image in images:
             features: Features | None = image
-            for segment, executable in zip(segments, executables, strict=True):
+            for segment, executable in chain:
                 features, scores = executable.run(features)
                 yield segment, scores

@@ -1,10 +1,10 @@
-"""The weights of a cached network as one file, read by several cores at once."""
+"""The weights of a cached network as one file, read by several cores at once, beside whatever else is to be done."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,24 @@ class _Sums:
             data = data[len(taken) :]
 
 
-def read_weights(file: Path, size_bytes: int, crc32: list[int]) -> NDArray[np.uint8] | None:
-    """The bytes of the file, or None if they are not those that were written.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Memory that a file is being read into, while sessions are already made on it."""
+
+    memory: NDArray[np.uint8]
+    _parts: Sequence[Future[bool]]
+
+    def sound(self) -> bool:
+        """Wait until all of it is there, and say whether it is what was written."""
+        # Whatever a read raises, the file is of no use.
+        return all(part.exception() is None and part.result() for part in self._parts)
+
+
+def start_reading(file: Path, size_bytes: int, crc32: list[int]) -> Reading | None:
+    """Begin to read the file, or None if it is not as long as what was written.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: there is no such file.
     """
     if file.stat().st_size != size_bytes or len(crc32) != -(-size_bytes // PART_BYTES):
         return None
@@ -82,8 +95,10 @@ def read_weights(file: Path, size_bytes: int, crc32: list[int]) -> NDArray[np.ui
         start = part * PART_BYTES
         return _read_part(file, start, memory.data[start : start + PART_BYTES]) == crc32[part]
 
-    with ThreadPoolExecutor(min(_MOST_READERS, usable_cores())) as readers:
-        return memory if all(readers.map(sound, range(len(crc32)))) else None
+    readers = ThreadPoolExecutor(min(_MOST_READERS, usable_cores()))
+    parts = [readers.submit(sound, part) for part in range(len(crc32))]
+    readers.shutdown(wait=False)
+    return Reading(memory, parts)
 
 
 def _read_part(file: Path, start: int, into: memoryview) -> int | None:
