@@ -9,6 +9,7 @@ four frames in the order static, staged, staged, static, the median over the gro
 alone   the runtime asks this exit alone, over the graph cut there with this head
 asked   it asks every exit up to this one and decides at each, over the graph cut there with the same heads
 heads   the same over the graph cut there with this head alone: what the earlier heads and decisions cost
+control the graph cut there with those heads over a second session of it: what of the others is chance and memory
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class ExitTax:
     alone: Tax
     asked: Tax
     heads: Tax
+    control: Tax
 
 
 def measure_exits(folder: Path, threads: int, groups: int) -> list[ExitTax]:
@@ -89,11 +91,12 @@ def measure_exits(folder: Path, threads: int, groups: int) -> list[ExitTax]:
     image = random_image(network)
     taxes = []
     for index in range(len(network.exits)):
-        cut, with_heads = static.run(network.segment(route, 0, index)), cut_with_heads(bundle, index, threads)
+        cut = static.run(network.segment(route, 0, index))
+        with_heads, again = (cut_with_heads(bundle, index, threads) for _ in range(2))
         alone, asked = (_staged(Runtime(network, backend, StopsAt(index, every))) for every in (False, True))
         for name, run in (("alone", alone), ("asked", asked), ("cut with heads", with_heads)):
             check_scores(name, f"exit {index}", cut, run, image)
-        pairs = ((cut, alone), (with_heads, asked), (cut, asked))
+        pairs = ((cut, alone), (with_heads, asked), (cut, asked), (with_heads, again))
         found = [tax_of(in_turns(reference, run, image, groups)) for reference, run in pairs]
         taxes.append(ExitTax(bundle.name, threads, index, *found))
     return taxes
@@ -140,12 +143,13 @@ def judge(taxes: Sequence[ExitTax]) -> list[Verdict]:
 
 def table(taxes: Sequence[ExitTax]) -> Iterator[str]:
     """A row an exit; microseconds are what asking costs beyond the ratio's one."""
-    yield f"{'':36}{'cut, us':>10}{'alone':>9}{'asked':>9}{'extra us':>10}{'heads':>9}"
+    yield f"{'':36}{'cut, us':>10}{'alone':>9}{'asked':>9}{'extra us':>10}{'heads':>9}{'control':>9}"
     for tax in taxes:
         extra_us = (tax.asked.ratio - 1) * tax.asked.static_us
         yield (
             f"{tax.network[:22]:23}{tax.threads} t  exit {tax.exit:<3}{tax.alone.static_us:>10.0f}"
             f"{tax.alone.ratio:>9.3f}{tax.asked.ratio:>9.3f}{extra_us:>+10.0f}{tax.heads.ratio:>9.3f}"
+            f"{tax.control.ratio:>9.3f}"
         )
 
 

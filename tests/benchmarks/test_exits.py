@@ -47,9 +47,9 @@ def test_asking_on_the_way_asks_every_exit_before() -> None:
 
 
 def test_limits_hold_or_are_broken_by_name() -> None:
-    fine = [ExitTax("toy", 1, index, tax(1.0), tax(1.01 + index / 100), tax(1.2)) for index in range(3)]
+    fine = [ExitTax("toy", 1, index, tax(1.0), tax(1.01 + index / 100), tax(1.2), tax(1.0)) for index in range(3)]
     assert [verdict.holds for verdict in judge(fine)] == [True, True, True, True]
-    broken = judge([*fine, ExitTax("other", 2, 5, tax(1.0), tax(1.06), tax(1.0))])
+    broken = judge([*fine, ExitTax("other", 2, 5, tax(1.0), tax(1.06), tax(1.0), tax(1.0))])
     assert [verdict.holds for verdict in broken] == [True, True, True, False]
     assert broken[-1].figure == "asked, worst (exit 5 of other, 2 thread(s))"
     assert list(table(fine))[2].split() == ["toy", "1", "t", "exit", "1", "1000", "1.000", "1.020", "+20", "1.200"]

@@ -428,7 +428,8 @@ def test_pieces_come_back_as_they_were(pieces: Pieces, process: Process, tmp_pat
     assert cache.load(process.ort) is None
     cache.store(Remembered(pieces, expected))
     found = cache.load(process.ort)
-    assert found is not None and found.reading.sound()
+    assert found is not None
+    assert found.reading.sound()
     remembered, loaded = found.remembered, found.remembered.pieces
     assert (loaded.header, loaded.by_stage) == (pieces.header, pieces.by_stage)
     for scores, wanted in zip(remembered.scores, expected, strict=True):
