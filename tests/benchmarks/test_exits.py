@@ -52,7 +52,7 @@ def test_limits_hold_or_are_broken_by_name() -> None:
     broken = judge([*fine, ExitTax("other", 2, 5, tax(1.0), tax(1.06), tax(1.0), tax(1.0))])
     assert [verdict.holds for verdict in broken] == [True, True, True, False]
     assert broken[-1].figure == "asked, worst (exit 5 of other, 2 thread(s))"
-    assert list(table(fine))[2].split() == ["toy", "1", "t", "exit", "1", "1000", "1.000", "1.020", "+20", "1.200"]
+    assert list(table(fine))[2].split() == ["toy", "1", "t", "exit", "1", "1000", "1.000", "1.020", "+20", "1.200", "1.000"]
 
 
 @pytest.mark.slow
