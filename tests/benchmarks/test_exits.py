@@ -47,12 +47,18 @@ def test_asking_on_the_way_asks_every_exit_before() -> None:
 
 
 def test_limits_hold_or_are_broken_by_name() -> None:
-    fine = [ExitTax("toy", 1, index, tax(1.0), tax(1.01 + index / 100), tax(1.2), tax(1.0)) for index in range(3)]
-    assert [verdict.holds for verdict in judge(fine)] == [True, True, True, True]
-    broken = judge([*fine, ExitTax("other", 2, 5, tax(1.0), tax(1.06), tax(1.0), tax(1.0))])
-    assert [verdict.holds for verdict in broken] == [True, True, True, False]
-    assert broken[-1].figure == "asked, worst (exit 5 of other, 2 thread(s))"
-    assert list(table(fine))[2].split() == ["toy", "1", "t", "exit", "1", "1000", "1.000", "1.020", "+20", "1.200", "1.000"]
+    def row(network: str, index: int, asked: float) -> ExitTax:
+        return ExitTax(network, 2, index, tax(1.0), tax(asked), tax(1.2), tax(1.0), tax(1.0), tax(1.01))
+
+    fine = [row("toy", index, 1.01 + index / 100) for index in range(3)]
+    assert all(verdict.holds for verdict in judge(fine))
+    broken = judge([*fine, row("other", 5, 1.06)])
+    assert [verdict.figure for verdict in broken if not verdict.holds] == [
+        "asked, worst (exit 5 of other, 2 thread(s))"
+    ]
+    figures = list(table(fine))[2].split()
+    assert figures[:4] == ["toy", "2", "t", "exit"]
+    assert figures[5:] == ["1000", "1.000", "1.020", "+20", "1.200", "1.000", "1.000", "1.010"]
 
 
 @pytest.mark.slow
@@ -63,5 +69,5 @@ def test_one_command_measures_and_writes(exits: Path, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     document = json.loads(file.read_text())
     assert [row["exit"] for row in document["exits"]] == [0, 1, 2]
-    assert len(document["verdicts"]) == 4
+    assert len(document["verdicts"]) == 8
     assert ran.stdout.count("exit ") >= 3

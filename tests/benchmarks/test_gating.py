@@ -74,6 +74,14 @@ def test_ways_take_turns_and_each_follows_itself_as_often_as_the_other() -> None
     assert "".join(called).endswith("abbaabbaabba")
 
 
+def test_frames_in_a_row_are_one_turn() -> None:
+    called: list[str] = []
+    ways = [lambda image: called.append("a"), lambda image: called.append("b")]
+    times = in_turns(ways[0], ways[1], toys.image(), 2, in_a_row=3)
+    assert times.shape == (2, 4)
+    assert "".join(called).endswith("aaabbbbbbaaa" * 2)
+
+
 def test_settling_precedes_every_frame_outside_its_time() -> None:
     called: list[str] = []
     ways = [lambda image: called.append("a"), lambda image: called.append("b")]
