@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bench.attacks.ball import Ball, check
-from bench.attacks.base import Attack
+from bench.attacks.base import FORGETFUL, Attack
+from bench.attacks.journal import Journal, State
 from bench.attacks.target import Target
 from export.training.work_file import reading
 
 # Images times draws that go through a network together: more save no time on a processor, and are lost together.
 _TOGETHER, _FEWEST = 64, 8
+# A batch that all frames share may take an hour.
+_PART_EVERY_S = 30.0
 
 
 def fitting_batch(attack: Attack) -> int:
@@ -110,17 +114,20 @@ class Crafting:
 
 Report: TypeAlias = Callable[[Crafting], None]
 # Makes the batches of these numbers, and gives each with its number when it is finished, in any order.  Whoever makes
-# them in this process calls the third argument after every look at the target.
-Batches: TypeAlias = Callable[[Order, Sequence[int], Callable[[], None]], Iterator[tuple[int, Adversarial]]]
+# them in this process calls the third argument after every look at the target, and may leave the steps of a batch in
+# the making in the folder, if there is one.
+Batches: TypeAlias = Callable[
+    [Order, Sequence[int], Callable[[], None], "Path | None"], Iterator[tuple[int, Adversarial]]
+]
 
 
 def one_after_another(
-    order: Order, indices: Sequence[int], looked: Callable[[], None]
+    order: Order, indices: Sequence[int], looked: Callable[[], None], work: Path | None
 ) -> Iterator[tuple[int, Adversarial]]:
-    """The batches of these numbers, made here, in turn."""
+    """The batches of these numbers, made here, in turn; the one in the making leaves its steps in the folder `work`."""
     watched = replace(order, target=order.target.watched(looked))
     for index in indices:
-        yield index, craft_batch(watched, index)
+        yield index, craft_batch(watched, index, FORGETFUL if work is None else _Part(_part(work, index)))
 
 
 def craft(
@@ -149,10 +156,11 @@ def craft(
     parts = {} if work is None else {index: _load(_path(work, index)) for index in finished(order, work)}
     missing = [index for index in range(order.batches) if index not in parts]
     progress = _Progress(order, missing)
-    for index, part in batches(order, missing, lambda: within(progress.looked())):
+    for index, part in batches(order, missing, lambda: within(progress.looked()), work):
         parts[index] = part
         if work is not None:
             _save(part, _path(work, index))
+            _part(work, index).unlink(missing_ok=True)
         report(progress.finished(part))
     return _joined([parts[index] for index in range(order.batches)])
 
@@ -197,15 +205,38 @@ def _path(work: Path, index: int) -> Path:
     return work / f"batch-{index:06d}.npz"
 
 
-def craft_batch(order: Order, index: int) -> Adversarial:
-    """One batch, by its number: the same bytes on one machine whoever makes it, and when."""
+def _part(work: Path, index: int) -> Path:
+    return work / f"part-{index:06d}.npz"
+
+
+class _Part(Journal):
+    """A file with the steps of a batch in the making, written every `_PART_EVERY_S` seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._left = path, time.monotonic()
+
+    def found(self) -> State | None:
+        if not self._path.exists():
+            return None
+        with reading(self._path, "is damaged", "delete it, and craft again"), np.load(self._path) as arrays:
+            return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def leave(self, state: Callable[[], State]) -> None:
+        if (now := time.monotonic()) - self._left < _PART_EVERY_S:
+            return
+        self._left = now
+        _save_arrays({name: tensor.numpy() for name, tensor in state().items()}, self._path)
+
+
+def craft_batch(order: Order, index: int, journal: Journal = FORGETFUL) -> Adversarial:
+    """One batch, by its number: the same bytes on one machine whoever makes it, and when, and how often it stopped."""
     rows = order.rows(index)
     images = torch.from_numpy(order.frames[rows]).float().div_(255.0)
     seed = int(np.random.SeedSequence((order.seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1))
     generator = torch.Generator().manual_seed(seed)
     labels = torch.from_numpy(order.labels[rows])
     tracks = torch.full_like(labels, -1) if order.tracks is None else torch.from_numpy(order.tracks[rows])
-    result = order.attack.craft_along(order.target, images, labels, tracks, generator)
+    result = order.attack.craft_along(order.target, images, labels, tracks, generator, journal)
     ball = order.attack.ball
     check(result.images, images, ball)
     # Without a bound, any frame is inside.
@@ -232,7 +263,7 @@ def _claim(order: Order, work: Path) -> None:
     """Write the order into the work folder, or refuse a folder with another one."""
     path, claim = work / "crafting.json", order.claim()
     # Nothing is lost where an order failed before its first batch.
-    if not path.exists() or next(work.glob("batch-??????.npz"), None) is None:
+    if not path.exists() or not any(re.fullmatch(r"(batch|part)-\d{6}\.npz", each.name) for each in work.iterdir()):
         work.mkdir(parents=True, exist_ok=True)
         _replace(path, json.dumps(claim, indent=2).encode())
         return
@@ -247,8 +278,12 @@ def _claim(order: Order, work: Path) -> None:
 
 
 def _save(part: Adversarial, path: Path) -> None:
+    _save_arrays({name: getattr(part, name) for name in _NAMES}, path)
+
+
+def _save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, **{name: getattr(part, name) for name in _NAMES})
+    np.savez(temporary, **arrays)  # type: ignore[arg-type]
     temporary.replace(path)
 
 

@@ -44,7 +44,7 @@ def on_ray(address: str, threads: int) -> Iterator[Batches]:
     try:
         # Ray prints of its workers' fates, which are no results.
         with redirect_stdout(sys.stderr):
-            yield lambda order, indices, looked: _made(order, indices, threads)
+            yield lambda order, indices, looked, work: _made(order, indices, threads)
     finally:
         ray.shutdown()
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball, Norm
-from bench.attacks.base import Attack, Crafted
+from bench.attacks.base import FORGETFUL, Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients, Objective
+from bench.attacks.journal import Journal, Steps
 from bench.attacks.target import Target
 from bench.attacks.white_box import check_count, check_radius, step_size
 
@@ -97,10 +98,24 @@ class Aimed(Attack):
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
+        return self.craft_along(target, images, labels, torch.full_like(labels, -1), generator)
+
+    def craft_along(
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        tracks: Tensor,
+        generator: torch.Generator,
+        journal: Journal = FORGETFUL,
+    ) -> Crafted:
+        """As `craft`, its steps in `journal`; see `Attack.craft_along`."""
         groups = grouped(labels, self.share)
         change = self._first(images, groups, generator)
         parts = [self._part(target, images, labels, rows, generator) for rows in self._rows(len(images), generator)]
-        for index in range(self.steps):
+        steps = Steps(journal, generator, [each for part in parts for each in part.gradients])
+        begin, (change,) = steps.begin(change)
+        for index in range(begin, self.steps):
             part = parts[index % len(parts)]
             gradient = part.at((images[part.rows] + change[groups[part.rows]]).clamp(0.0, 1.0), self)
             together = torch.zeros_like(change).index_add(0, groups[part.rows], gradient)
@@ -109,6 +124,7 @@ class Aimed(Attack):
             if not self.whole:
                 # What the range of pixels cuts off is not owed later.
                 change = (images + change).clamp(0.0, 1.0) - images
+            steps.taken(index, change)
         crafted = (images + self.ball.limit(change)[groups]).clamp(0.0, 1.0)
         zero, non_finite = torch.zeros(2, len(images), dtype=torch.int32)
         for part in parts:

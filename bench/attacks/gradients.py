@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -75,6 +75,17 @@ class Gradients:
         self.spent = self.queries = 0
         self.zero: Tensor | None = None
         self.non_finite: Tensor | None = None
+
+    def counts(self) -> dict[str, Tensor]:
+        """What was spent so far, and how often something was wrong; see `set_counts`."""
+        wrong = {"zero": self.zero, "non_finite": self.non_finite}
+        spent = {"spent": torch.tensor(self.spent), "queries": torch.tensor(self.queries)}
+        return {**spent, **{name: count for name, count in wrong.items() if count is not None}}
+
+    def set_counts(self, counts: Mapping[str, Tensor]) -> None:
+        """Go on counting from what `counts` gave at another time."""
+        self.spent, self.queries = int(counts["spent"]), int(counts["queries"])
+        self.zero, self.non_finite = counts.get("zero"), counts.get("non_finite")
 
     @property
     def is_noisy(self) -> bool:

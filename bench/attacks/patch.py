@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.attacks.aimed import grouped
-from bench.attacks.base import Attack, Crafted
+from bench.attacks.base import FORGETFUL, Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
+from bench.attacks.journal import Journal, Steps
 from bench.attacks.losses import LOSSES, LossName
 from bench.attacks.output import parse_output
 from bench.attacks.pose import Views, composed
@@ -78,7 +79,13 @@ class Patch(Attack):
         return self.craft_along(target, images, labels, torch.full_like(labels, -1), generator)
 
     def craft_along(
-        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        tracks: Tensor,
+        generator: torch.Generator,
+        journal: Journal = FORGETFUL,
     ) -> Crafted:
         """`images` with the patch on them, an approach along each track; see `Attack.craft_along`."""
         groups = grouped(labels, self.share)
@@ -86,8 +93,9 @@ class Patch(Attack):
         mask, views = _mask(self.shape), self._views
         parts = torch.split(torch.randperm(len(images), generator=generator), _TOGETHER)
         asked = [self._gradients(target, labels[rows], generator) for rows in parts]
-        momentum = torch.zeros_like(patches)
-        for index in range(self.steps):
+        steps = Steps(journal, generator, asked)
+        begin, (patches, momentum) = steps.begin(patches, torch.zeros_like(patches))
+        for index in range(begin, self.steps):
             rows, gradients = parts[index % len(parts)], asked[index % len(parts)]
             shown = patches.requires_grad_()
             slope = torch.zeros_like(patches)
@@ -99,6 +107,7 @@ class Patch(Attack):
             mean = slope.abs().mean((1, 2, 3), keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
             momentum = slope / mean + momentum
             patches = (patches.detach() + float(_STEP) * momentum.sign()).clamp(0.0, 1.0)
+            steps.taken(index, patches, momentum)
         positions = along(torch.where(tracks < 0, groups, len(images) + tracks))
         delivered = composed(images, patches[groups], mask, self._views.passing(positions, generator))
         zero, non_finite = torch.zeros(2, len(images), dtype=torch.int32)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball
-from bench.attacks.base import Attack, Crafted
+from bench.attacks.base import FORGETFUL, Attack, Crafted
+from bench.attacks.journal import Journal
 from bench.attacks.open_target import open_target
 from bench.attacks.target import Target
 from bench.registry import PluginError, make
@@ -61,10 +62,16 @@ class Transfer(Attack):
         return self._attack.craft(self._target.watched(target.looked), images, labels, generator)
 
     def craft_along(
-        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        tracks: Tensor,
+        generator: torch.Generator,
+        journal: Journal = FORGETFUL,
     ) -> Crafted:
         watched = self._target.watched(target.looked)
-        return self._attack.craft_along(watched, images, labels, tracks, generator)
+        return self._attack.craft_along(watched, images, labels, tracks, generator, journal)
 
     @cached_property
     def _attack(self) -> Attack:

@@ -183,10 +183,11 @@ class Laboratory:
             self.check()
 
         def timed(
-            order: Order, indices: Sequence[int], looked: Callable[[], None]
+            order: Order, indices: Sequence[int], looked: Callable[[], None], work: Path | None
         ) -> Iterator[tuple[int, Adversarial]]:
             began = time.monotonic()
-            for left, each in zip(reversed(range(len(indices))), self.batches(order, indices, looked), strict=True):
+            made = self.batches(order, indices, looked, work)
+            for left, each in zip(reversed(range(len(indices))), made, strict=True):
                 spent.add(time.monotonic() - began)
                 yield each
                 if left:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from dataclasses import fields, replace
@@ -78,7 +79,7 @@ def test_more_draws_are_crafted_fewer_at_a_time():
 
 def test_tracks_reach_the_attack_and_are_part_of_the_order(order):
     class Seen(PGD):
-        def craft_along(self, target, images, labels, tracks, generator):
+        def craft_along(self, target, images, labels, tracks, generator, journal):
             assert tracks.tolist() in ([4, 4, 5], [5, 5, -1], [-1])
             return self.craft(target, images, labels, generator)
 
@@ -181,6 +182,36 @@ def test_gradients_that_are_zero_are_reported_per_image(order):
     made = craft(replace(order, target=Target(blind), frames=order.frames[:3], labels=labels), report=steps.append)
     assert made.zero_gradients.tolist() == [2, 0, 0]
     assert steps[0].metrics == {"zero gradients": pytest.approx(1 / 3)}
+
+
+@pytest.mark.parametrize(
+    "spec", ["universal:steps=6,eot=2", "deepsloth:steps=6,share=class", "patch:steps=6,views=2,share=all"]
+)
+def test_a_change_that_frames_share_goes_on_after_a_kill(order, with_exits, policy, spec, tmp_path, monkeypatch):
+    target = Target(copy.deepcopy(with_exits).float(), policy)
+    shared = replace(order, attack=make("attacks", spec)[0], spec=spec, target=target)
+    whole = craft(shared)
+    monkeypatch.setattr("bench.crafting._PART_EVERY_S", 0.0)
+    looks = []
+
+    def stop_at_the_fourth_step(step):
+        looks.append(step)
+        if len(looks) == shared.attack.looks // 2 + 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        craft(shared, tmp_path, within=stop_at_the_fourth_step)
+    part = tmp_path / "part-000000.npz"
+    assert part.exists()
+    with pytest.raises(ValueError, match="crafted with another seed"):
+        craft(replace(shared, seed=9), tmp_path)
+    again = []
+    resumed = craft(shared, tmp_path, within=again.append)
+    assert 0 < len(again) < shared.attack.looks
+    for name in ("images", "frames", "zero_gradients", "non_finite_gradients", "gradients", "queries"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
+    assert not part.exists()
+    assert [file.name for file in tmp_path.glob("*.npz")] == ["batch-000000.npz"]
 
 
 def test_frames_that_share_a_change_are_crafted_together(order):
