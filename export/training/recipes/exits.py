@@ -26,7 +26,6 @@ from export.training.supervised import weight_decay_groups
 _BATCH, _QUICK_BATCH = 128, 16
 _QUICK_STEPS = 6
 _PEAK_RATE = 0.1
-_SECOND_PEAK_RATE = 0.05
 _WEIGHT_DECAY = 5e-4
 _LABEL_SMOOTHING = 0.05
 _HEADS_EPOCHS = 6
@@ -40,8 +39,8 @@ LONGEST_NAME = 58
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A backbone `build(classes, size, width)`, the published places of its exits, and how long it is trained:
-    `small_epochs` on images of three quarters of their size, `full_epochs` on whole ones, and `again_epochs` on whole
-    ones in a second cycle; `quick_width` is that of a quick try.
+    `small_epochs` on images of three quarters of their size, `full_epochs` on whole ones, and on whole ones the epochs
+    of each further cycle in `again`; `quick_width` is that of a quick try.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Architecture:
     exits: tuple[int, ...]
     small_epochs: int
     full_epochs: int
-    again_epochs: int = 0
+    again: tuple[int, ...] = ()
     quick_width: float = 0.125
 
 
@@ -59,7 +58,7 @@ RESNET_QUICK_WIDTH = 0.5
 RESNET56 = Architecture(
     "resnet56", cifar_resnet.resnet56, cifar_resnet.PUBLISHED_EXITS, 8, 4, quick_width=RESNET_QUICK_WIDTH
 )
-MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 7, 6, again_epochs=8)
+MOBILENET = Architecture("mobilenet", mobilenet.mobilenet, mobilenet.PUBLISHED_EXITS, 7, 6, again=(8, 4))
 VGG16 = Architecture("vgg16", vgg.vgg16, vgg.PUBLISHED_EXITS, 6, 10)
 
 
@@ -105,15 +104,15 @@ def joint_recipe(
 ) -> ExitRecipe:
     """Backbone and heads trained together, first on smaller images, then on whole ones, on one learning-rate curve.
 
-    A second cycle goes on from there: the rate rises once more, to half its height, and falls (Loshchilov and Hutter
-    2017, "SGDR"); it is how a network that was trained too briefly is trained further without being begun again.
+    Further cycles go on from there: the rate rises once more, to half its height before, and falls (Loshchilov and
+    Hutter 2017, "SGDR"); it is how a network that was trained too briefly is trained further without being begun again.
 
     `weights(exits)` says how much each exit counts; without `exits` this is the plain network.
     """
     sizes = photographs.size * 3 // 4, photographs.size
-    again = f"{name}-again"
     rising = tuple(f"{name}-{size}px" for size in sizes)
-    phases = (*rising, again) if architecture.again_epochs else rising
+    again = tuple(f"{name}-again-{number}" for number, _ in enumerate(architecture.again, start=1))
+    phases = (*rising, *again)
 
     def train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
         network = _with_exits(networks)
@@ -136,10 +135,9 @@ def joint_recipe(
         small, full = steps(architecture.small_epochs), steps(architecture.full_epochs)
         for phase, size, count, before in zip(rising, sizes, (small, full), (0, small), strict=True):
             run(phase, size, Curve(_PEAK_RATE, count, before, small + full), exit_weights)
-        if architecture.again_epochs:
-            count = steps(architecture.again_epochs)
-            second = Curve(_SECOND_PEAK_RATE, count, 0, count)
-            run(again, photographs.size, second, lambda position: exit_weights(1.0))
+        for number, (phase, epochs) in enumerate(zip(again, architecture.again, strict=True), start=1):
+            cycle = Curve(_PEAK_RATE / 2**number, steps(epochs), 0, steps(epochs))
+            run(phase, photographs.size, cycle, lambda position: exit_weights(1.0))
         return digests
 
     def placed(chosen: tuple[int, ...]) -> ExitRecipe:
