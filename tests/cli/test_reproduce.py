@@ -22,7 +22,10 @@ def data(edgebench, monkeypatch) -> Path:
 
 @needs_torch
 @pytest.mark.slow
-def test_a_trained_network_is_found_by_name_and_what_is_missing_is_named(edgebench, data) -> None:
+def test_a_trained_network_is_found_by_name_and_what_is_missing_is_named(
+    edgebench, data, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("edge.models._SHIPPED", tmp_path / "nothing")
     recipe = "sdn-mobilenet-cifar10"
     assert (
         edgebench("train", recipe, "--quick", "--threads", "1", "--work", "work", "--out", f"bundles/{recipe}").status
