@@ -16,15 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from bench.attacks.ball import Ball, check
-from bench.attacks.base import FORGETFUL, Attack
-from bench.attacks.journal import Journal, State
+from bench.attacks.base import Attack
+from bench.attacks.journal import FORGETFUL, Journal, State
 from bench.attacks.target import Target
 from export.training.work_file import reading
 
 # Images times draws that go through a network together: more save no time on a processor, and are lost together.
 _TOGETHER, _FEWEST = 64, 8
 # A batch that all frames share may take an hour.
-_PART_EVERY_S = 30.0
+_STEPS_EVERY_S = 30.0
 
 
 def fitting_batch(attack: Attack) -> int:
@@ -127,7 +127,7 @@ def one_after_another(
     """The batches of these numbers, made here, in turn; the one in the making leaves its steps in the folder `work`."""
     watched = replace(order, target=order.target.watched(looked))
     for index in indices:
-        yield index, craft_batch(watched, index, FORGETFUL if work is None else _Part(_part(work, index)))
+        yield index, craft_batch(watched, index, FORGETFUL if work is None else _StepsFile(_steps_path(work, index)))
 
 
 def craft(
@@ -160,7 +160,7 @@ def craft(
         parts[index] = part
         if work is not None:
             _save(part, _path(work, index))
-            _part(work, index).unlink(missing_ok=True)
+            _steps_path(work, index).unlink(missing_ok=True)
         report(progress.finished(part))
     return _joined([parts[index] for index in range(order.batches)])
 
@@ -205,12 +205,12 @@ def _path(work: Path, index: int) -> Path:
     return work / f"batch-{index:06d}.npz"
 
 
-def _part(work: Path, index: int) -> Path:
-    return work / f"part-{index:06d}.npz"
+def _steps_path(work: Path, index: int) -> Path:
+    return work / f"steps-{index:06d}.npz"
 
 
-class _Part(Journal):
-    """A file with the steps of a batch in the making, written every `_PART_EVERY_S` seconds."""
+class _StepsFile(Journal):
+    """A file with the steps of a batch in the making, written every `_STEPS_EVERY_S` seconds."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._left = path, time.monotonic()
@@ -222,7 +222,7 @@ class _Part(Journal):
             return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def leave(self, state: Callable[[], State]) -> None:
-        if (now := time.monotonic()) - self._left < _PART_EVERY_S:
+        if (now := time.monotonic()) - self._left < _STEPS_EVERY_S:
             return
         self._left = now
         _save_arrays({name: tensor.numpy() for name, tensor in state().items()}, self._path)
@@ -263,7 +263,7 @@ def _claim(order: Order, work: Path) -> None:
     """Write the order into the work folder, or refuse a folder with another one."""
     path, claim = work / "crafting.json", order.claim()
     # Nothing is lost where an order failed before its first batch.
-    if not path.exists() or not any(re.fullmatch(r"(batch|part)-\d{6}\.npz", each.name) for each in work.iterdir()):
+    if not path.exists() or not any(re.fullmatch(r"(batch|steps)-\d{6}\.npz", each.name) for each in work.iterdir()):
         work.mkdir(parents=True, exist_ok=True)
         _replace(path, json.dumps(claim, indent=2).encode())
         return

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball, Norm
-from bench.attacks.base import FORGETFUL, Attack, Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients, Objective
-from bench.attacks.journal import Journal, Steps
+from bench.attacks.journal import FORGETFUL, Journal, Steps
 from bench.attacks.target import Target
 from bench.attacks.white_box import check_count, check_radius, step_size
 

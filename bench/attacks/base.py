@@ -11,10 +11,8 @@ from torch import Tensor
 from bench.attacks.ball import Ball
 from bench.attacks.gates import parse_draws
 from bench.attacks.gradients import Gradients
-from bench.attacks.journal import Journal
+from bench.attacks.journal import FORGETFUL, Journal
 from bench.attacks.target import Target
-
-FORGETFUL = Journal()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ class Journal:
         """A step was taken; the state after it is asked for where it is kept."""
 
 
+FORGETFUL = Journal()
+
+
 class Steps:
     """The steps of one batch, whose `gradients` draw from `generator`.
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.attacks.aimed import grouped
-from bench.attacks.base import FORGETFUL, Attack, Crafted
+from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
-from bench.attacks.journal import Journal, Steps
+from bench.attacks.journal import FORGETFUL, Journal, Steps
 from bench.attacks.losses import LOSSES, LossName
 from bench.attacks.output import parse_output
 from bench.attacks.pose import Views, composed

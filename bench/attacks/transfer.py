@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.attacks.ball import Ball
-from bench.attacks.base import FORGETFUL, Attack, Crafted
-from bench.attacks.journal import Journal
+from bench.attacks.base import Attack, Crafted
+from bench.attacks.journal import FORGETFUL, Journal
 from bench.attacks.open_target import open_target
 from bench.attacks.target import Target
 from bench.registry import PluginError, make

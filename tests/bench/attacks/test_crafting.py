@@ -191,7 +191,7 @@ def test_a_change_that_frames_share_goes_on_after_a_kill(order, with_exits, poli
     target = Target(copy.deepcopy(with_exits).float(), policy)
     shared = replace(order, attack=make("attacks", spec)[0], spec=spec, target=target)
     whole = craft(shared)
-    monkeypatch.setattr("bench.crafting._PART_EVERY_S", 0.0)
+    monkeypatch.setattr("bench.crafting._STEPS_EVERY_S", 0.0)
     looks = []
 
     def stop_at_the_fourth_step(step):
@@ -201,8 +201,8 @@ def test_a_change_that_frames_share_goes_on_after_a_kill(order, with_exits, poli
 
     with pytest.raises(Killed):
         craft(shared, tmp_path, within=stop_at_the_fourth_step)
-    part = tmp_path / "part-000000.npz"
-    assert part.exists()
+    steps = tmp_path / "steps-000000.npz"
+    assert steps.exists()
     with pytest.raises(ValueError, match="crafted with another seed"):
         craft(replace(shared, seed=9), tmp_path)
     again = []
@@ -210,7 +210,7 @@ def test_a_change_that_frames_share_goes_on_after_a_kill(order, with_exits, poli
     assert 0 < len(again) < shared.attack.looks
     for name in ("images", "frames", "zero_gradients", "non_finite_gradients", "gradients", "queries"):
         np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
-    assert not part.exists()
+    assert not steps.exists()
     assert [file.name for file in tmp_path.glob("*.npz")] == ["batch-000000.npz"]
 
 
