@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.attacks.ball import Ball, check
 from bench.attacks.base import Attack
-from bench.attacks.journal import FORGETFUL, Journal, State
+from bench.attacks.journal import Journal, State
 from bench.attacks.target import Target
 from export.training.work_file import reading
 
@@ -125,9 +124,9 @@ def one_after_another(
     order: Order, indices: Sequence[int], looked: Callable[[], None], work: Path | None
 ) -> Iterator[tuple[int, Adversarial]]:
     """The batches of these numbers, made here, in turn; the one in the making leaves its steps in the folder `work`."""
-    watched = replace(order, target=order.target.watched(looked))
     for index in indices:
-        yield index, craft_batch(watched, index, FORGETFUL if work is None else _StepsFile(_steps_path(work, index)))
+        journal = None if work is None else _StepsFile(_steps_path(work, index))
+        yield index, craft_batch(replace(order, target=order.target.watched(looked, journal)), index)
 
 
 def craft(
@@ -228,7 +227,7 @@ class _StepsFile(Journal):
         _save_arrays({name: tensor.numpy() for name, tensor in state().items()}, self._path)
 
 
-def craft_batch(order: Order, index: int, journal: Journal = FORGETFUL) -> Adversarial:
+def craft_batch(order: Order, index: int) -> Adversarial:
     """One batch, by its number: the same bytes on one machine whoever makes it, and when, and how often it stopped."""
     rows = order.rows(index)
     images = torch.from_numpy(order.frames[rows]).float().div_(255.0)
@@ -236,7 +235,7 @@ def craft_batch(order: Order, index: int, journal: Journal = FORGETFUL) -> Adver
     generator = torch.Generator().manual_seed(seed)
     labels = torch.from_numpy(order.labels[rows])
     tracks = torch.full_like(labels, -1) if order.tracks is None else torch.from_numpy(order.tracks[rows])
-    result = order.attack.craft_along(order.target, images, labels, tracks, generator, journal)
+    result = order.attack.craft_along(order.target, images, labels, tracks, generator)
     ball = order.attack.ball
     check(result.images, images, ball)
     # Without a bound, any frame is inside.
@@ -263,7 +262,7 @@ def _claim(order: Order, work: Path) -> None:
     """Write the order into the work folder, or refuse a folder with another one."""
     path, claim = work / "crafting.json", order.claim()
     # Nothing is lost where an order failed before its first batch.
-    if not path.exists() or not any(re.fullmatch(r"(batch|steps)-\d{6}\.npz", each.name) for each in work.iterdir()):
+    if not path.exists() or next(work.glob("*-??????.npz"), None) is None:
         work.mkdir(parents=True, exist_ok=True)
         _replace(path, json.dumps(claim, indent=2).encode())
         return

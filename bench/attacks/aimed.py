@@ -16,7 +16,7 @@ from bench.attacks.ball import Ball, Norm
 from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients, Objective
-from bench.attacks.journal import FORGETFUL, Journal, Steps
+from bench.attacks.steps import Steps
 from bench.attacks.target import Target
 from bench.attacks.white_box import check_count, check_radius, step_size
 
@@ -98,22 +98,10 @@ class Aimed(Attack):
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`; see `Attack.craft`."""
-        return self.craft_along(target, images, labels, torch.full_like(labels, -1), generator)
-
-    def craft_along(
-        self,
-        target: Target,
-        images: Tensor,
-        labels: Tensor,
-        tracks: Tensor,
-        generator: torch.Generator,
-        journal: Journal = FORGETFUL,
-    ) -> Crafted:
-        """As `craft`, its steps in `journal`; see `Attack.craft_along`."""
         groups = grouped(labels, self.share)
         change = self._first(images, groups, generator)
         parts = [self._part(target, images, labels, rows, generator) for rows in self._rows(len(images), generator)]
-        steps = Steps(journal, generator, [each for part in parts for each in part.gradients])
+        steps = Steps(target.journal, generator, [each for part in parts for each in part.gradients])
         begin, (change,) = steps.begin(change)
         for index in range(begin, self.steps):
             part = parts[index % len(parts)]

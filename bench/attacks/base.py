@@ -11,7 +11,6 @@ from torch import Tensor
 from bench.attacks.ball import Ball
 from bench.attacks.gates import parse_draws
 from bench.attacks.gradients import Gradients
-from bench.attacks.journal import FORGETFUL, Journal
 from bench.attacks.target import Target
 
 
@@ -72,18 +71,11 @@ class Attack(ABC):
         """
 
     def craft_along(
-        self,
-        target: Target,
-        images: Tensor,
-        labels: Tensor,
-        tracks: Tensor,
-        generator: torch.Generator,
-        journal: Journal = FORGETFUL,
+        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
     ) -> Crafted:
         """As `craft`, where it is known which images follow each other: `tracks` (n,), below 0 for none.
 
-        It makes a difference only to an attack that changes along a track.  One that works on a batch for long leaves
-        its steps in `journal`, and goes on from what it finds there.
+        It makes a difference only to an attack that changes along a track.
         """
         return self.craft(target, images, labels, generator)
 

@@ -1,20 +1,17 @@
-"""How far an attack has come within a batch, so that one that works on it for long can be gone on with."""
+"""Where an attack leaves how far it has come within a batch, so that it can be gone on with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
-
-from bench.attacks.gradients import Gradients
 
 State: TypeAlias = Mapping[str, Tensor]
 
 
 class Journal:
-    """Where an attack leaves its state, and finds that of a run before.  This one forgets."""
+    """Takes the state of an attack, and gives back that of a run before.  This one forgets."""
 
     def found(self) -> State | None:
         """The state that was left last, or None."""
@@ -22,43 +19,3 @@ class Journal:
 
     def leave(self, state: Callable[[], State]) -> None:
         """A step was taken; the state after it is asked for where it is kept."""
-
-
-FORGETFUL = Journal()
-
-
-class Steps:
-    """The steps of one batch, whose `gradients` draw from `generator`.
-
-    What is gone on with ends in the same bytes as what was never stopped: the state is all that a step changes.
-    """
-
-    def __init__(self, journal: Journal, generator: torch.Generator, gradients: Sequence[Gradients]) -> None:
-        self._journal, self._generator, self._gradients = journal, generator, gradients
-
-    def begin(self, *moved: Tensor) -> tuple[int, tuple[Tensor, ...]]:
-        """The step to begin with, and what steps move as it is then: as given, or as the journal has it."""
-        state = self._journal.found()
-        if state is None:
-            return 0, moved
-        self._generator.set_state(state["generator"])
-        for number, gradients in enumerate(self._gradients):
-            prefix = f"gradients-{number}-"
-            gradients.set_counts(
-                {name.removeprefix(prefix): count for name, count in state.items() if name.startswith(prefix)}
-            )
-        return int(state["steps"]), tuple(state[f"moved-{number}"] for number in range(len(moved)))
-
-    def taken(self, index: int, *moved: Tensor) -> None:
-        """Step `index` was taken, and moved these."""
-
-        def state() -> State:
-            counts = {
-                f"gradients-{number}-{name}": count
-                for number, gradients in enumerate(self._gradients)
-                for name, count in gradients.counts().items()
-            }
-            tensors = {f"moved-{number}": tensor for number, tensor in enumerate(moved)}
-            return {"steps": torch.tensor(index + 1), "generator": self._generator.get_state(), **tensors, **counts}
-
-        self._journal.leave(state)

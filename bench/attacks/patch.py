@@ -15,10 +15,10 @@ from bench.attacks.aimed import grouped
 from bench.attacks.base import Attack, Crafted
 from bench.attacks.gates import parse_draws, parse_way
 from bench.attacks.gradients import Gradients
-from bench.attacks.journal import FORGETFUL, Journal, Steps
 from bench.attacks.losses import LOSSES, LossName
 from bench.attacks.output import parse_output
 from bench.attacks.pose import Views, composed
+from bench.attacks.steps import Steps
 from bench.attacks.target import Outputs, Target
 from bench.attacks.white_box import check_count
 
@@ -79,13 +79,7 @@ class Patch(Attack):
         return self.craft_along(target, images, labels, torch.full_like(labels, -1), generator)
 
     def craft_along(
-        self,
-        target: Target,
-        images: Tensor,
-        labels: Tensor,
-        tracks: Tensor,
-        generator: torch.Generator,
-        journal: Journal = FORGETFUL,
+        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
     ) -> Crafted:
         """`images` with the patch on them, an approach along each track; see `Attack.craft_along`."""
         groups = grouped(labels, self.share)
@@ -93,7 +87,7 @@ class Patch(Attack):
         mask, views = _mask(self.shape), self._views
         parts = torch.split(torch.randperm(len(images), generator=generator), _TOGETHER)
         asked = [self._gradients(target, labels[rows], generator) for rows in parts]
-        steps = Steps(journal, generator, asked)
+        steps = Steps(target.journal, generator, asked)
         begin, (patches, momentum) = steps.begin(patches, torch.zeros_like(patches))
         for index in range(begin, self.steps):
             rows, gradients = parts[index % len(parts)], asked[index % len(parts)]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.attacks.every_path import scores_of_every_route, scores_under, trunk
 from bench.attacks.gates import Way
+from bench.attacks.journal import Journal
 from export.networks.every_route import route_probabilities, routes
 
 
@@ -54,11 +55,14 @@ class Target:
         gated = trunk(network)
         self.gates = 0 if gated is None else gated.gates
         self.looked: Callable[[], None] = _unwatched
+        self.journal = Journal()
 
-    def watched(self, looked: Callable[[], None]) -> Target:
-        """The same target; `looked` is called after every gradient and every query that is taken of it."""
+    def watched(self, looked: Callable[[], None], journal: Journal | None = None) -> Target:
+        """The same target; `looked` is called after every gradient and every query that is taken of it, and what works
+        on a batch for long leaves its steps in `journal`, and goes on from what it finds there."""
         watched = copy.copy(self)
         watched.looked = looked
+        watched.journal = journal or self.journal
         return watched
 
     def is_random(self, way: Way) -> bool:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from bench.attacks.ball import Ball
 from bench.attacks.base import Attack, Crafted
-from bench.attacks.journal import FORGETFUL, Journal
 from bench.attacks.open_target import open_target
 from bench.attacks.target import Target
 from bench.registry import PluginError, make
@@ -59,19 +58,16 @@ class Transfer(Attack):
 
     def craft(self, target: Target, images: Tensor, labels: Tensor, generator: torch.Generator) -> Crafted:
         """Adversarial copies of `images`, made without a look at `target`; see `Attack.craft`."""
-        return self._attack.craft(self._target.watched(target.looked), images, labels, generator)
+        return self._attack.craft(self._watched(target), images, labels, generator)
 
     def craft_along(
-        self,
-        target: Target,
-        images: Tensor,
-        labels: Tensor,
-        tracks: Tensor,
-        generator: torch.Generator,
-        journal: Journal = FORGETFUL,
+        self, target: Target, images: Tensor, labels: Tensor, tracks: Tensor, generator: torch.Generator
     ) -> Crafted:
-        watched = self._target.watched(target.looked)
-        return self._attack.craft_along(watched, images, labels, tracks, generator, journal)
+        return self._attack.craft_along(self._watched(target), images, labels, tracks, generator)
+
+    def _watched(self, target: Target) -> Target:
+        """The network that is looked at, with whoever watches the work on `target`."""
+        return self._target.watched(target.looked, target.journal)
 
     @cached_property
     def _attack(self) -> Attack:

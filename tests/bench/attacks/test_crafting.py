@@ -79,7 +79,7 @@ def test_more_draws_are_crafted_fewer_at_a_time():
 
 def test_tracks_reach_the_attack_and_are_part_of_the_order(order):
     class Seen(PGD):
-        def craft_along(self, target, images, labels, tracks, generator, journal):
+        def craft_along(self, target, images, labels, tracks, generator):
             assert tracks.tolist() in ([4, 4, 5], [5, 5, -1], [-1])
             return self.craft(target, images, labels, generator)
 
