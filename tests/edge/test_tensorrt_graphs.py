@@ -200,16 +200,16 @@ def test_an_operator_that_the_older_set_has_not(bundle: Bundle) -> None:
         lowered(model, OLD, "block0")
 
 
+# Loses no more than the others, but changes more than one answer in a hundred, right ones into wrong and back.
+_ANSWERS_DIFFER = {"sdn-mobilenet-cifar10"}
+
+
 @pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", shipped())
 def test_int8_costs_no_accuracy(name: str, data_folder: Path) -> None:
-    """At most 0.5 points on test images, on the graph that TensorRT gets.
-
-    The answers are the same almost always: where they are not, the image lies near a border between classes, of which
-    a network that errs more has more.
-    """
+    """At most 0.5 points on test images, on the graph that TensorRT gets; the answers are the same almost always."""
     from edge.preprocess import Preprocessor
 
     bundle = open_bundle(model_folder(name))
@@ -229,5 +229,8 @@ def test_int8_costs_no_accuracy(name: str, data_folder: Path) -> None:
     # Counted, since shares are not exact.
     lost = (answers["fp32"] == labels).sum() - (answers["int8"] == labels).sum()
     assert lost <= 0.005 * len(labels)
-    wrong = (answers["fp32"] != labels).mean()
-    assert (answers["fp32"] != answers["int8"]).mean() <= max(0.01, wrong / 5)
+    same = (answers["fp32"] == answers["int8"]).mean()
+    if name in _ANSWERS_DIFFER:
+        assert same < 0.99, "it is reached: take the network off the list"
+        pytest.xfail(f"{same:.2%} of the answers are the same")
+    assert same >= 0.99
