@@ -30,12 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.statistics.quantiles import quantile
-from benchmarks.gating.__main__ import machine_lines
 from benchmarks.gating.fresh import in_fresh_process
 from benchmarks.gating.limits import Verdict, at_most
 from benchmarks.gating.plans import check_scores
 from benchmarks.gating.static import PROVIDERS, plain_options, random_image, static_networks
 from benchmarks.gating.turns import Image, Run, Scores, Tax, in_turns, tax_of
+from benchmarks.machine import machine_lines
 from devices.boards.linux import read_environment
 from edge.backends.compose import compose, network_inputs
 from edge.backends.models import StageModels
@@ -180,7 +180,7 @@ def untrained(recipe_name: str, folder: Path, *, quick: bool) -> Path:
 def main() -> None:
     arguments = _parser().parse_args()
     environment, taxes = read_environment(), list[ExitTax]()
-    print("\n".join(machine_lines(environment)), f"load {os.getloadavg()[0]:.1f}", sep="\n", flush=True)
+    print("\n".join(machine_lines(environment)), flush=True)
     with tempfile.TemporaryDirectory() as work:
         folders = [model_folder(model) for model in arguments.models]
         folders += [untrained(name, Path(work) / name, quick=arguments.quick) for name in arguments.recipes]

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from bench.statistics.quantiles import quantile
-from benchmarks.gating.__main__ import machine_lines
+from benchmarks.machine import machine_lines
 from devices.boards.linux import read_environment
 from edge.models import model_folder
 
@@ -72,7 +72,7 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for tree in trees:
             times[tree].append(opening_ms(tree, folder, arguments.threads))
-    print("\n".join(machine_lines(read_environment())), f"load {os.getloadavg()[0]:.1f}", sep="\n")
+    print("\n".join(machine_lines(read_environment())))
     print(f"\n{'ms to open ' + folder.name:40}{'median':>9}{'q10':>9}{'q90':>9}{'processor':>12}")
     for number, tree in enumerate(trees, start=1):
         wall, processor = zip(*times[tree], strict=True)
