@@ -70,13 +70,12 @@ def difference(network: Network, candidate: Compile, reference: Compile) -> str 
 
 def sample(network: Network, compile_segment: Compile) -> list[NDArray[np.float32]]:
     """Scores by which every stage can be checked later: of one image, all gates open and all closed."""
-    chains = _compiled(network, compile_segment, _sample_routes(network))
-    return [scores for _, scores in _run(chains, _sample_images(network))]
+    return [scores for _, scores in _run(sample_of(network, compile_segment), _sample_images(network))]
 
 
 def sample_of(network: Network, candidate: Compile) -> list[Chain]:
     """The segments that `sample` runs, compiled and not run yet."""
-    return list(_compiled(network, candidate, _sample_routes(network)))
+    return list(_compiled(network, candidate, routes_to_verify(network)[:2]))
 
 
 def difference_from_sample(
@@ -104,10 +103,6 @@ def _difference(
             chain = ", ".join((*segment.stages, segment.head))
             return f"{chain} joined differ from the plain chain by {error:.1e} of the largest score"
     return None
-
-
-def _sample_routes(network: Network) -> list[Route]:
-    return routes_to_verify(network)[:2]
 
 
 def _sample_images(network: Network) -> list[NDArray[np.float32]]:

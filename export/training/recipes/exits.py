@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from export.networks import cifar_resnet, mobilenet, vgg
 from export.networks.backbone import Backbone
@@ -110,9 +111,8 @@ def joint_recipe(
     `weights(exits)` says how much each exit counts; without `exits` this is the plain network.
     """
     sizes = photographs.size * 3 // 4, photographs.size
-    rising = tuple(f"{name}-{size}px" for size in sizes)
-    again = tuple(f"{name}-again-{number}" for number, _ in enumerate(architecture.again, start=1))
-    phases = (*rising, *again)
+    again = (f"{name}-again-{number}" for number, _ in enumerate(architecture.again, start=1))
+    phases = (*(f"{name}-{size}px" for size in sizes), *again)
 
     def train(networks: Networks, workshop: Workshop, report: Report) -> Mapping[str, str]:
         network = _with_exits(networks)
@@ -124,20 +124,23 @@ def joint_recipe(
         def steps(epochs: int) -> int:
             return _QUICK_STEPS if workshop.quick else epochs * (len(examples) // batch)
 
-        def run(phase: str, size: int, curve: Curve, weights: ExitWeights) -> None:
+        def risen(position: float) -> Tensor:
+            return exit_weights(1.0)
+
+        small, full = steps(architecture.small_epochs), steps(architecture.full_epochs)
+        parts: list[tuple[int, Curve, ExitWeights]] = [
+            (sizes[0], Curve(_PEAK_RATE, small, 0, small + full), exit_weights),
+            (sizes[1], Curve(_PEAK_RATE, full, small, small + full), exit_weights),
+        ]
+        for number, count in enumerate(map(steps, architecture.again), start=1):
+            parts.append((sizes[1], Curve(_PEAK_RATE / 2**number, count, 0, count), risen))
+        for phase, (size, curve, counts) in zip(phases, parts, strict=True):
             batches = Batches(examples, batch, workshop.seed, phase, size, photographs.augmentation)
             run_phase(
-                exits_phase(network, optimizer, batches, curve, weights=weights, label_smoothing=_LABEL_SMOOTHING),
+                exits_phase(network, optimizer, batches, curve, weights=counts, label_smoothing=_LABEL_SMOOTHING),
                 workshop.work,
                 report,
             )
-
-        small, full = steps(architecture.small_epochs), steps(architecture.full_epochs)
-        for phase, size, count, before in zip(rising, sizes, (small, full), (0, small), strict=True):
-            run(phase, size, Curve(_PEAK_RATE, count, before, small + full), exit_weights)
-        for number, (phase, epochs) in enumerate(zip(again, architecture.again, strict=True), start=1):
-            cycle = Curve(_PEAK_RATE / 2**number, steps(epochs), 0, steps(epochs))
-            run(phase, photographs.size, cycle, lambda position: exit_weights(1.0))
         return digests
 
     def placed(chosen: tuple[int, ...]) -> ExitRecipe:
