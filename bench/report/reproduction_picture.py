@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from bench.report.picture import PictureError
@@ -10,6 +11,8 @@ from bench.reproduce.findings import Distribution, Figure, Reproduction
 
 _FOUND, _PAPER = "#1a5fb4", "#f0b400"
 _MOST_COLUMNS = 3
+# In a line over one of so many columns.
+_MOST_LETTERS = 36
 
 
 def draw_reproduction(path: Path, reproduction: Reproduction) -> None:
@@ -53,5 +56,8 @@ def _distribution(axes: Any, distribution: Distribution) -> None:
     total = sum(distribution.counts)
     axes.bar(distribution.values, [count / total for count in distribution.counts], color=_FOUND)
     axes.set(xlabel=distribution.measure, ylim=(0, 1))
-    axes.set_title(f"{distribution.setting}\n{distribution.attack}, {total:,} examples", fontsize=7)
+    # Exits are whole numbers.
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    setting = fill(distribution.setting, _MOST_LETTERS, break_on_hyphens=False)
+    axes.set_title(f"{setting}\n{distribution.attack}, {total:,} examples", fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
